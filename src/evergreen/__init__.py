@@ -1,0 +1,1 @@
+"""The parts of Evergreen, lowest floor first: see the README for the map."""

@@ -1,0 +1,1 @@
+"""Is the world still what the model learned?"""

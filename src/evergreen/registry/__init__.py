@@ -1,0 +1,1 @@
+"""What is live, what was live, and everything known about each model."""

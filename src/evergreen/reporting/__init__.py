@@ -1,0 +1,1 @@
+"""The same result in words, in a page, and as an alert."""

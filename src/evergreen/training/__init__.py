@@ -1,0 +1,1 @@
+"""A challenger: fitted in a child process, gated, compared."""
