@@ -1,0 +1,182 @@
+"""What the scripts share, and nothing else: arguments, settings, logging, the one error boundary, showing a result."""
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evergreen.errors import EvergreenError, ExitCode
+
+if TYPE_CHECKING:
+    from evergreen.settings import Settings
+
+PROJECT = Path(__file__).resolve().parent.parent
+logger = logging.getLogger("evergreen")
+
+
+def parser(doc: str | None, *, config: bool = True) -> argparse.ArgumentParser:
+    """An argument parser with the options that all commands have; `doc` is the script's own docstring."""
+    made = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_common_options(made, config=config)
+    return made
+
+
+def add_common_options(to: argparse.ArgumentParser, *, config: bool = True) -> None:
+    """`--config --set --json -v -q`, the same everywhere."""
+    if config:
+        to.add_argument(
+            "--config", type=Path, metavar="FILE", help="settings file (default: config.toml of the project)"
+        )
+        to.add_argument(
+            "--set",
+            action="append",
+            default=[],
+            metavar="SECTION.KEY=VALUE",
+            help="override one setting; may be repeated",
+        )
+    to.add_argument("--json", action="store_true", help="strict JSON on standard output, nothing else there")
+    loudness = to.add_mutually_exclusive_group()
+    loudness.add_argument("-v", "--verbose", action="store_true", help="say more: every step, every column")
+    loudness.add_argument("-q", "--quiet", action="store_true", help="say nothing but errors")
+
+
+def settings_from(arguments: argparse.Namespace) -> "Settings":
+    """The settings a command runs with: `--set`, then the environment, then the file, then the defaults."""
+    from evergreen.settings import load
+
+    return load(arguments.config or PROJECT / "config.toml", os.environ, tuple(arguments.set))
+
+
+def now() -> datetime:
+    """The one reading of the clock in a command: the present moment, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+def run(body: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> int:
+    """Run a command's body inside the one error boundary; returns its exit code.
+
+    An expected error is one message on standard error and its own code; anything else is a traceback
+    in the log and code 1; ctrl-C ends with 130 and a request to stop with 143, after clean-up.
+    """
+    with _logging(arguments), _stop_signals():
+        try:
+            code = body(arguments)
+            sys.stdout.flush()
+            return code
+        except EvergreenError as error:
+            logger.error("%s", error)
+            return int(error.exit_code)
+        except KeyboardInterrupt:
+            logger.error("Interrupted; nothing half-done was left behind.")
+            return 128 + signal.SIGINT
+        except BrokenPipeError:
+            # The reader (head, less) has left; point stdout elsewhere so that the interpreter's last flush is quiet.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            return int(ExitCode.OK)
+        except Exception:
+            logger.exception("Unexpected error; this is a defect of Evergreen, please report it with this traceback.")
+            return int(ExitCode.UNEXPECTED)
+
+
+def show(document: Mapping[str, Any], arguments: argparse.Namespace) -> None:
+    """Print a result: strict JSON on request, tables on a terminal, plain lines otherwise."""
+    if arguments.json:
+        from evergreen.reporting.documents import to_json
+
+        print(to_json(document))
+    elif not arguments.quiet:
+        from evergreen.reporting import text
+
+        if sys.stdout.isatty():
+            from rich.console import Console
+
+            text.print_rich(document, Console(), verbose=arguments.verbose)
+        else:
+            print(text.render_text(document, verbose=arguments.verbose))
+
+
+class OneLineFormatter(logging.Formatter):
+    """One event, one line: control characters from data can't forge a second one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        message = record.getMessage()
+        # Our own expected errors may list several problems, one a line; everything else is a single line.
+        keep = "\n" if record.levelno >= logging.ERROR else ""
+        clean = "".join(c if c.isprintable() or c in keep else repr(c)[1:-1] for c in message)
+        moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created))
+        text = f"{moment} {record.levelname.lower()}: {clean}"
+        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+
+
+class ProgressHandler(logging.Handler):
+    """On a terminal: the steps of a run as a progress bar, warnings and errors above it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+        from rich.console import Console
+
+        self.progress = Progress(*columns, console=Console(stderr=True), transient=True)
+        self.task = self.progress.add_task("starting", total=None)
+        self.progress.start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = self.format(record)
+        if record.levelno >= logging.WARNING:
+            self.progress.console.print(text, markup=False, highlight=False)
+        else:
+            done, total = getattr(record, "step", (None, None))
+            self.progress.update(self.task, description=record.getMessage()[:100], completed=done, total=total)
+
+    def close(self) -> None:
+        self.progress.stop()
+        super().close()
+
+
+@contextmanager
+def _logging(arguments: argparse.Namespace) -> Iterator[None]:
+    """Log to standard error for the time of one command and leave no handler behind."""
+    on_terminal = sys.stderr.isatty() and not arguments.verbose and not arguments.quiet
+    handler = ProgressHandler() if on_terminal else logging.StreamHandler()
+    handler.setFormatter(OneLineFormatter())
+    level = logging.ERROR if arguments.quiet else logging.DEBUG if arguments.verbose else logging.INFO
+    before = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(level)
+    logger.propagate = False
+    logging.captureWarnings(not arguments.verbose)
+    try:
+        yield
+    finally:
+        logging.captureWarnings(False)
+        logger.removeHandler(handler)
+        handler.close()
+        logger.level, logger.propagate = before
+
+
+@contextmanager
+def _stop_signals() -> Iterator[None]:
+    """Turn SIGTERM and SIGHUP into an orderly exit, so that locks, children and temporary files are cleaned up."""
+
+    def leave(number: int, _frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    try:
+        before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    except ValueError:  # not the main thread: a notebook or a test; signals are its owner's
+        yield
+        return
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
