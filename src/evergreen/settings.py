@@ -280,7 +280,11 @@ class Settings(Section):
         return self.model_dump(mode="json")
 
 
-SECTIONS = {name: field.annotation for name, field in Settings.model_fields.items() if name != "root"}
+SECTIONS: dict[str, type[Section]] = {
+    name: field.annotation
+    for name, field in Settings.model_fields.items()
+    if isinstance(field.annotation, type) and issubclass(field.annotation, Section)
+}
 
 
 def load(path: Path | None, environment: Mapping[str, str], overrides: tuple[str, ...] = ()) -> Settings:
