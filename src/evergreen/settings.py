@@ -51,8 +51,8 @@ def format_duration(duration: timedelta | None) -> str:
     seconds = duration.total_seconds()
     for letter in "wdhm":
         if seconds and seconds % UNITS[letter] == 0:
-            return f"{seconds / UNITS[letter]:g}{letter}"
-    return f"{seconds:g}s"
+            return f"{seconds / UNITS[letter]:.15g}{letter}"
+    return f"{seconds:.15g}s"
 
 
 Duration = Annotated[
