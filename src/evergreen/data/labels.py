@@ -1,0 +1,69 @@
+"""Class labels as text: one spelling of a class, whatever type a file or a model keeps it in.
+
+A label that a CSV file holds as an integer, a file with missing labels as a float, and a model as a
+boolean is one class. So labels are compared as text, and only here is decided which text.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from evergreen.errors import UsageError
+
+BOOLEAN_WORDS = {"true": "1", "false": "0"}
+
+
+def label_text(values: Any) -> np.ndarray:
+    """The labels as an object array of `str`, with None where the label is missing.
+
+    Labels that are equal in Python have equal text: `True`, `1` and `1.0` are all "1", `False` and
+    `0.0` are "0", `2.5` is "2.5". Text stays exactly as it is. None, NaN, NaT and `pandas.NA` are
+    missing.
+
+    Args:
+        values: one-dimensional; a list, array, Series or arrow array of any type.
+
+    >>> label_text([1.0, 0.0, float("nan")])
+    array(['1', '0', None], dtype=object)
+    >>> label_text([True, False]), label_text(["UP", "DOWN"])
+    (array(['1', '0'], dtype=object), array(['UP', 'DOWN'], dtype=object))
+    """
+    import pandas
+
+    codes, uniques = pandas.factorize(pandas.Series(values))
+    texts = np.array([*map(_text, uniques), None], dtype=object)
+    return texts[codes]
+
+
+def find_label(word: str, classes: Sequence[str]) -> str:
+    """The class a person means by a word from the configuration: `true` for "1", `1.0` for "1".
+
+    Raises `UsageError` naming the known classes when there is none.
+
+    >>> find_label("True", ("0", "1"))
+    '1'
+    """
+    for spelling in (word, BOOLEAN_WORDS.get(word.lower(), word), _number_text(word)):
+        if spelling in classes:
+            return spelling
+    known = ", ".join(repr(name) for name in classes[:20])
+    raise UsageError(f"There is no class '{word}' in the target. Known classes: {known}.")
+
+
+def _text(label: Any) -> str:
+    if isinstance(label, str):
+        return label
+    if isinstance(label, bool | np.bool_):
+        return str(int(label))
+    if isinstance(label, float | np.floating):
+        return str(int(label)) if math.isfinite(label) and label == int(label) else repr(float(label))
+    return str(label)
+
+
+def _number_text(word: str) -> str:
+    try:
+        return _text(float(word))
+    except ValueError:
+        return word
