@@ -59,13 +59,15 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def run(body: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> int:
+def run(body: Callable[[argparse.Namespace], int], arguments: argparse.Namespace, *, progress: bool = True) -> int:
     """Run a command's body inside the one error boundary; returns its exit code.
+
+    `progress` shows the steps as a bar on a terminal; a command that stays (a server, the scheduler) logs lines.
 
     An expected error is one message on standard error and its own code; anything else is a traceback
     in the log and code 1; ctrl-C ends with 130 and a request to stop with 143, after clean-up.
     """
-    with _logging(arguments), _stop_signals():
+    with _logging(arguments, progress=progress), _stop_signals():
         try:
             code = body(arguments)
             sys.stdout.flush()
@@ -143,9 +145,9 @@ class ProgressHandler(logging.Handler):
 
 
 @contextmanager
-def _logging(arguments: argparse.Namespace) -> Iterator[None]:
+def _logging(arguments: argparse.Namespace, *, progress: bool) -> Iterator[None]:
     """Log to standard error for the time of one command and leave no handler behind."""
-    on_terminal = sys.stderr.isatty() and not arguments.verbose and not arguments.quiet
+    on_terminal = progress and sys.stderr.isatty() and not arguments.verbose and not arguments.quiet
     handler = ProgressHandler() if on_terminal else logging.StreamHandler()
     handler.setFormatter(OneLineFormatter())
     level = logging.ERROR if arguments.quiet else logging.DEBUG if arguments.verbose else logging.INFO
