@@ -1,0 +1,150 @@
+"""The one result of a run as a plain document: made strict, made safe to show, written as files.
+
+Text, Markdown, HTML, alerts and exit codes are all functions of this document, so they can't disagree.
+"""
+
+import json
+import math
+import re
+import unicodedata
+from collections.abc import Mapping
+from enum import Enum
+from pathlib import Path, PurePath
+from typing import Any
+
+from evergreen.errors import UsageError
+from evergreen.files import remove, write_atomic
+
+FORMAT = 1
+RUN_NAME = re.compile(r"\d{8}T\d{6}Z-[0-9a-z]{1,16}")
+ENDINGS = ("json", "html", "md")
+MAX_TEXT = 600  # one value from a table may be megabytes; a report needs enough of it to be recognised
+NUMBER = re.compile(r"[-+]?\d[\d_,. ]*([eE][-+]?\d+)?%?")
+
+
+def to_json(document: Mapping[str, Any], *, indent: int | None = 2) -> str:
+    """The document as strict JSON, in plain ASCII, so that no terminal, pipe or parser can misread it.
+
+    Numbers JSON doesn't know (NaN, infinities) become null, times become ISO 8601 text, NumPy values plain ones.
+
+    >>> to_json({"effect": float("nan"), "name": "größe"}, indent=None)
+    '{"effect": null, "name": "gr\\\\u00f6\\\\u00dfe"}'
+    """
+    return json.dumps(jsonable(document), allow_nan=False, indent=indent)
+
+
+def jsonable(value: Any) -> Any:
+    """The value made of dicts with text keys, lists, text, finite numbers, booleans and None only."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, Mapping):
+        return {str(jsonable(key)): jsonable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [jsonable(item) for item in value]
+    if isinstance(value, set | frozenset):
+        return sorted((jsonable(item) for item in value), key=str)
+    return _from_scalar(value)
+
+
+def _from_scalar(value: Any) -> Any:
+    """One value; those of other libraries are recognised by what they offer, so that none has to be imported."""
+    if isinstance(value, Enum):
+        return jsonable(value.value)
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()  # a lone surrogate is no text in any encoding
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, PurePath):
+        return str(value)
+    return _from_object(value)
+
+
+def _from_object(value: Any) -> Any:
+    if type(value).__name__ in ("NaTType", "NAType"):
+        return None
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    if hasattr(value, "tolist"):  # NumPy arrays and scalars; datetime64 would become a bare count of nanoseconds
+        return jsonable(value.tolist() if value.dtype.kind not in "mM" else value.astype("datetime64[us]").tolist())
+    raise TypeError(f"a {type(value).__name__} can't stand in a result: {value!r}")
+
+
+def as_run_document(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A run document, whatever was given: one already, or the drift object alone, which gets wrapped.
+
+    >>> sorted(as_run_document({"format": 1, "verdict": "no_drift", "columns": []}))
+    ['drift', 'format']
+    """
+    if "verdict" in document and "drift" not in document:
+        return {"format": FORMAT, "drift": dict(document)}
+    return dict(document)
+
+
+def showable(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The run document with every text in it safe to show; what all renderers start from."""
+    prepared: dict[str, Any] = _shown(jsonable(as_run_document(document)))
+    return prepared
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, str):
+        return plain(value)
+    if isinstance(value, list):
+        return [_shown(item) for item in value]
+    if isinstance(value, dict):
+        return {plain(key): _shown(item) for key, item in value.items()}
+    return value
+
+
+def plain(text: str, limit: int = MAX_TEXT) -> str:
+    """Text as one harmless line: no control or direction characters, no spreadsheet formula, bounded.
+
+    Line breaks, escape sequences and invisible characters become their visible codes; a text that a
+    spreadsheet would run after pasting (`=cmd…`) gets an apostrophe in front.
+
+    >>> plain("a\\nb"), plain("=1+1"), plain("-2.5")
+    ('a\\\\nb', "'=1+1", '-2.5')
+    """
+    cut = text if len(text) <= limit else text[: limit - 1] + "…"
+    line = cut if cut.isascii() and cut.isprintable() else "".join(map(_visible, cut))
+    risky = line.lstrip()[:1] in ("=", "+", "-", "@") and len(line) > 1 and not NUMBER.fullmatch(line)
+    return "'" + line if risky else line
+
+
+def _visible(character: str) -> str:
+    """Categories C* and Zl, Zp: controls, format characters (bidi overrides, zero width), surrogates, separators."""
+    category = unicodedata.category(character)
+    hidden = category[0] == "C" or category in ("Zl", "Zp")
+    return ascii(character)[1:-1] if hidden else character
+
+
+def write_reports(document: Mapping[str, Any], folder: Path, run: str, keep: int) -> dict[str, Path]:
+    """Write a run's JSON, HTML and Markdown, point `latest.*` at them, and forget all but the newest `keep` runs.
+
+    Returns the paths of this run's files by ending. Only files named like a run of ours are ever deleted.
+    """
+    from evergreen.reporting.html import render_html
+    from evergreen.reporting.markdown import render_markdown
+
+    if not RUN_NAME.fullmatch(run):
+        raise UsageError(f"'{plain(run, 80)}' can't name a report; expected a run such as 20261121T200939Z-1a2b.")
+    contents = {
+        "json": to_json(document) + "\n",
+        "html": render_html(document),
+        "md": render_markdown(document),
+    }
+    for name in (run, "latest"):
+        for ending, content in contents.items():
+            write_atomic(folder / f"{name}.{ending}", content)
+    _forget_old(folder, keep)
+    return {ending: folder / f"{run}.{ending}" for ending in contents}
+
+
+def _forget_old(folder: Path, keep: int) -> None:
+    files = [path for path in folder.iterdir() if RUN_NAME.fullmatch(path.stem) and path.suffix[1:] in ENDINGS]
+    newest = sorted({path.stem for path in files}, reverse=True)[:keep]
+    for path in files:
+        if path.stem not in newest and path.is_file():
+            remove(path)

@@ -1,0 +1,37 @@
+"""The story of past runs, from the journal: how often drift, how often a retraining paid, at what cost."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+MAX_RUNS = 365  # a year of nightly runs; older ones stay in the journal
+KEYS = ("verdict", "retrained", "deployed", "rolled_back", "score", "baseline", "training_seconds", "rows", "failed")
+
+
+def build_history(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The `history` part of a run document from the journal's run entries, oldest first.
+
+    - `drift_frequency`: share of the runs with a yes-or-no verdict that said drift.
+    - `retraining_success_rate`: share of the retrainings whose model went live.
+    - `mean_training_seconds`: mean time of a training.
+
+    Each is null while there is nothing to divide by. All are over the runs shown, at most a year of nights.
+
+    >>> build_history([{"run": "a", "verdict": "drift"}, {"run": "b", "verdict": "no_drift"}])["drift_frequency"]
+    0.5
+    """
+    runs = [
+        {"run": entry.get("run"), "time": entry.get("time")} | {key: entry.get(key) for key in KEYS}
+        for entry in entries[-MAX_RUNS:]
+    ]
+    judged = [run for run in runs if run["verdict"] in ("drift", "no_drift")]
+    trained = [run for run in runs if run["retrained"]]
+    return {
+        "runs": runs,
+        "drift_frequency": _mean([run["verdict"] == "drift" for run in judged]),
+        "retraining_success_rate": _mean([bool(run["deployed"]) for run in trained]),
+        "mean_training_seconds": _mean([s for run in runs if (s := run["training_seconds"]) is not None]),
+    }
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None

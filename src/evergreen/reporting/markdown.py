@@ -1,0 +1,185 @@
+"""The result as GitHub-flavoured Markdown, and as the outputs of a GitHub Actions step."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from evergreen.reporting import words
+from evergreen.reporting.documents import plain, showable
+from evergreen.reporting.text import finding_text, slice_name, winner_words
+from evergreen.reporting.words import Document
+
+SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#!|~&$:@^])")
+MAX_COLUMNS = 50  # GitHub cuts step summaries at 1 MB; the page has all columns
+MARKS = {"drift": "▲", "watch": "◆", "no_drift": "●", "not_enough_evidence": "○", "skipped": "–", "invalid": "✕"}
+
+
+def render_markdown(document: Mapping[str, Any]) -> str:
+    """The result as Markdown: for `GITHUB_STEP_SUMMARY`, a pull request, or `reports/*.md`.
+
+    Names and values from the data can't become markup, links, mentions or table cells.
+    """
+    shown = showable(document)
+    parts = [
+        f"## {' · '.join(escape(words_) for words_ in words.headlines(shown))}",
+        escape(words.summary(shown)),
+        *_reasons(shown),
+        *_columns(shown),
+        *_quality(shown),
+        *_performance(shown),
+        *_decision(shown),
+        *_gates(shown),
+        *_comparison(shown),
+        *_model(shown),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def escape(text: str) -> str:
+    r"""Text that Markdown shows as it is.
+
+    >>> escape("a|b <script> [x](http://y)")
+    'a\\|b \\<script\\> \\[x\\]\\(http\\://y\\)'
+    """
+    return SPECIAL.sub(r"\\\1", text).replace("www.", "www\\.")
+
+
+def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [titles, ["---"] * len(titles), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _bullets(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {escape(line)}" for line in lines)
+
+
+def _reasons(shown: Document) -> Iterable[str]:
+    if reasons := (shown.get("drift") or {}).get("reasons"):
+        yield _bullets(reasons)
+
+
+def _columns(shown: Document) -> Iterable[str]:
+    columns = words.by_impact(words.data_columns(shown))
+    if not columns:
+        return
+    yield "### Columns"
+    chosen = [column for column in columns if column["status"] != "no_drift"][:MAX_COLUMNS]
+    if chosen:
+        yield _table(
+            ["Column", "Status", "Effect", "Adjusted p", "Missing", "Importance"], [_column_row(c) for c in chosen]
+        )
+    rest = len(columns) - len(chosen)
+    quiet = len(words.with_status(columns, "no_drift"))
+    if rest:
+        more = f"; {rest - quiet} more are in the report" if rest > quiet else ""
+        yield f"{words.counted(quiet, 'column')} without drift{more}."
+
+
+def _column_row(column: Document) -> list[str]:
+    status = column["status"]
+    missing = [words.percent(column.get(f"missing_{side}")) for side in ("reference", "current")]
+    return [
+        escape(plain(column["name"], 80)),
+        f"{MARKS.get(status, '')} {escape(words.STATUS_WORDS.get(status, status))}",
+        escape(words.statistic(column)),
+        escape(words.p_value(column.get("p_adjusted"))),
+        escape(" → ".join(missing)),
+        escape(words.percent(column.get("importance"))),
+    ]
+
+
+def _quality(shown: Document) -> Iterable[str]:
+    if findings := (shown.get("drift") or {}).get("quality"):
+        yield "### Data quality"
+        yield _bullets(("Blocks: " if f.get("blocking") else "") + finding_text(f) for f in findings)
+
+
+def _performance(shown: Document) -> Iterable[str]:
+    performance = words.performance_of(shown)
+    if not performance:
+        return
+    yield "### Performance"
+    rows = [
+        [
+            escape(name),
+            words.score(score.get("baseline")),
+            words.score(score.get("current")),
+            words.interval(score.get("interval")),
+        ]
+        for name, score in _scores(performance).items()
+    ]
+    yield _table(["Metric", "Baseline", "Current", "Interval"], rows)
+    if reasons := performance.get("reasons"):
+        yield _bullets(reasons)
+
+
+def _scores(performance: Document) -> dict[str, Any]:
+    """The judged metric first, then the others."""
+    judged = {key: performance.get(key) for key in ("baseline", "current", "interval")}
+    return {performance["metric"]: judged} | {
+        name: score for name, score in (performance.get("scores") or {}).items() if name != performance["metric"]
+    }
+
+
+def _decision(shown: Document) -> Iterable[str]:
+    if decision := shown.get("decision"):
+        yield "### Decision: " + ("retrain" if decision["retrain"] else "do not retrain")
+        lines = [*(decision.get("reasons") or []), *(f"Held back: {text}" for text in decision.get("blocked") or [])]
+        if lines:
+            yield _bullets(lines)
+
+
+def _gates(shown: Document) -> Iterable[str]:
+    gates = (shown.get("training") or {}).get("gates")
+    if gates:
+        yield "### Gates"
+        yield _table(
+            ["Gate", "Result", "Why"],
+            [[escape(g["name"]), "● passed" if g["passed"] else "✕ failed", escape(g["reason"] or "")] for g in gates],
+        )
+
+
+def _comparison(shown: Document) -> Iterable[str]:
+    comparison = shown.get("comparison")
+    if not comparison:
+        return
+    yield f"### Comparison: {winner_words(comparison)}"
+    yield escape(
+        f"{comparison['metric']} on the same {words.counted(comparison['rows'], 'row')}: champion "
+        f"{words.score(comparison['champion'])}, challenger {words.score(comparison['challenger'])}, gain "
+        f"{words.signed(comparison['gain'])} ({words.interval(comparison['interval'], words.signed)})."
+    )
+    if reasons := comparison.get("reasons"):
+        yield _bullets(reasons)
+    if slices := [piece for piece in comparison.get("slices") or [] if piece["verdict"] == "worse"]:
+        yield _bullets(f"Worse for {slice_name(piece)}: gain {words.signed(piece['gain'])}" for piece in slices)
+
+
+def _model(shown: Document) -> Iterable[str]:
+    model = shown.get("model")
+    parts = [f"Run {shown['run']}" if shown.get("run") else ""]
+    if model:
+        parts.append(f"live model: version {model.get('version')} ({words.short(model.get('digest'))})")
+    if line := ", ".join(part for part in parts if part):
+        yield f"<sub>{escape(line)}</sub>"
+
+
+def github_outputs(document: Mapping[str, Any]) -> dict[str, str]:
+    """What later steps of a GitHub workflow branch on; write them as `name=value` lines to `GITHUB_OUTPUT`.
+
+    `drift` is the verdict (`drift`, `no_drift`, `not_enough_evidence`, or empty when nothing was judged).
+
+    >>> github_outputs({"drift": {"verdict": "drift"}, "deployed": True, "training": {"rows": 9}, "model": None})
+    {'drift': 'drift', 'retrained': 'true', 'deployed': 'true', 'model_digest': ''}
+    """
+    shown = showable(document)
+    return {
+        "drift": (shown.get("drift") or {}).get("verdict") or "",
+        "retrained": _flag(shown.get("training") or shown.get("first_model")),
+        "deployed": _flag(shown.get("deployed")),
+        "model_digest": (shown.get("model") or {}).get("digest") or "",
+    }
+
+
+def _flag(value: object) -> str:
+    return "true" if value else "false"

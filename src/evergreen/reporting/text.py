@@ -1,0 +1,271 @@
+"""The result on a screen: plain lines for cron and grep, tables for a terminal."""
+
+import textwrap
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from evergreen.reporting import words
+from evergreen.reporting.documents import plain, showable
+from evergreen.reporting.words import Document
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+LABEL = 13  # width of the first word of a line, the one to grep for
+MAX_LINES = 12  # columns and slices shown before the rest is summed up: a normal run stays within a screen
+Line = tuple[str, str]
+
+
+def render_text(document: Mapping[str, Any], *, width: int = 100, color: bool = False, verbose: bool = False) -> str:
+    """The result as plain lines: verdict, one paragraph, then details, each line led by a word to grep for.
+
+    `verbose` lists every column; otherwise those without drift are one line. `color` makes the verdict bold.
+    """
+    shown = showable(document)
+    verdict = "  ".join(words.headlines(shown))
+    paragraph = textwrap.fill(words.summary(shown), width, break_on_hyphens=False)
+    details = [_fold(label, text, width) for label, text in lines_of(shown, verbose)]
+    return "\n".join([f"\x1b[1m{verdict}\x1b[0m" if color else verdict, paragraph, "", *details])
+
+
+def _fold(label: str, text: str, width: int) -> str:
+    indent = " " * LABEL
+    return textwrap.fill(
+        f"{label:<{LABEL}}{text}", width, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False
+    )
+
+
+def lines_of(shown: Document, verbose: bool) -> list[Line]:
+    """All details of a run in the order in which one wants them."""
+    drift = shown.get("drift") or {}
+    return [
+        *(("reason", reason) for reason in drift.get("reasons") or []),
+        *_data_lines(drift),
+        *_column_lines(drift, verbose),
+        *_quality_lines(drift),
+        *_performance_lines(drift.get("performance")),
+        *_decision_lines(shown.get("decision")),
+        *_training_lines("first model", shown.get("first_model"), verbose),
+        *_training_lines("training", shown.get("training"), verbose),
+        *_comparison_lines(shown.get("comparison"), verbose),
+        *_ending_lines(shown),
+    ]
+
+
+def _data_lines(drift: Document) -> Iterable[Line]:
+    for side in ("reference", "current"):
+        if table := drift.get(side):
+            rows = words.counted(table["rows"], "row") if table.get("rows") is not None else "rows unknown"
+            when = words.stretch(table.get("from"), table.get("to"))
+            yield side, ", ".join(part for part in (rows, when, table.get("source")) if part)
+
+
+def _column_lines(drift: Document, verbose: bool) -> Iterable[Line]:
+    columns = drift.get("columns") or []
+    chosen = (
+        words.by_impact(columns) if verbose else words.with_status(columns, "drift", "invalid", "watch")[:MAX_LINES]
+    )
+    size = min(32, max((len(column["name"]) for column in chosen), default=0))
+    for column in chosen:
+        yield "column", _column_line(column, size)
+    if not verbose:
+        yield from _rest_lines(columns, len(notable) - len(chosen))
+    for kind in ("predictions", "target"):
+        for column in (drift.get(kind) or {}).get("columns") or []:
+            yield kind, _column_line(column, 0)
+
+
+def _column_line(column: Document, size: int) -> str:
+    name = plain(column["name"], 32)
+    parts = [f"{words.STATUS_WORDS.get(column['status'], column['status']):<8} {name:<{size}}", words.statistic(column)]
+    if column.get("p_adjusted") is not None:
+        parts.append(f"p {words.p_value(column['p_adjusted'])}")
+    if _missing_moved(column):
+        parts.append(
+            f"missing {words.percent(column['missing_reference'])} to {words.percent(column['missing_current'])}"
+        )
+    if column.get("importance"):
+        parts.append(f"importance {words.percent(column['importance'])}")
+    if column["status"] in ("invalid", "skipped", "not_enough_evidence") and column.get("reason"):
+        parts.append(column["reason"])
+    return "  ".join(parts)
+
+
+def _missing_moved(column: Document) -> bool:
+    before, after = column.get("missing_reference"), column.get("missing_current")
+    return before is not None and after is not None and abs(after - before) >= 0.01
+
+
+def _rest_lines(columns: list[Document], more: int) -> Iterable[Line]:
+    """What is not listed, one line a status."""
+    if more > 0:
+        yield "columns", f"{more} more with drift or to watch (-v or the report shows them)"
+    for status in ("not_enough_evidence", "skipped", "no_drift"):
+        if names := [column["name"] for column in words.with_status(columns, status)]:
+            yield "columns", f"{len(names)} {words.STATUS_WORDS[status]}: {words.listed(names, 5)}"
+
+
+def _quality_lines(drift: Document) -> Iterable[Line]:
+    for finding in drift.get("quality") or []:
+        yield "quality", f"{'blocks  ' if finding.get('blocking') else 'note  '}{finding_text(finding)}"
+
+
+def finding_text(finding: Document) -> str:
+    """A finding's sentence, with the key that changes its limit."""
+    text = finding.get("text") or f"{finding['column']}: {finding['finding']}"
+    return f"{text} [{finding['key']}]" if finding.get("key") and finding["key"] not in text else text
+
+
+def _performance_lines(performance: Document | None) -> Iterable[Line]:
+    if not performance:
+        return
+    verdict = words.PERFORMANCE_WORDS.get(performance["verdict"], performance["verdict"])
+    drop = words.change(performance["drop"], performance["baseline"], performance["current"])
+    yield (
+        "performance",
+        f"{performance['metric']} {words.score(performance['current'])} ({words.interval(performance['interval'])}), "
+        f"baseline {words.score(performance['baseline'])}, drop {drop}: {verdict}",
+    )
+    for reason in performance.get("reasons") or []:
+        yield "performance", reason
+    if performance["verdict"] == "not_enough_evidence" and performance.get("labels_needed"):
+        yield "performance", f"{words.counted(performance['labels_needed'], 'more label')} needed"
+
+
+def _decision_lines(decision: Document | None) -> Iterable[Line]:
+    if not decision:
+        return
+    yield "decision", f"{'retrain' if decision['retrain'] else 'do not retrain'} (mode {decision.get('mode')})"
+    yield from (("decision", f"because {reason}") for reason in decision.get("reasons") or [])
+    yield from (("decision", f"held back: {reason}") for reason in decision.get("blocked") or [])
+
+
+def _training_lines(label: str, training: Document | None, verbose: bool) -> Iterable[Line]:
+    if not training:
+        return
+    when = words.stretch(training.get("from"), training.get("to"))
+    parts = [
+        training.get("estimator"),
+        words.counted(training["rows"], "row"),
+        words.duration(training["seconds"]),
+        f"window {training['window']}" if training.get("window") else "",
+        when,
+        f"model {words.short(training.get('digest'))}",
+    ]
+    yield label, ", ".join(part for part in parts if part)
+    gates = training.get("gates") or []
+    failed = [gate for gate in gates if not gate["passed"]]
+    for gate in gates if verbose else failed:
+        yield "gate", f"{'passed' if gate['passed'] else 'FAILED'}  {gate['name']}: {gate['reason']}"
+    if gates and not failed and not verbose:
+        yield "gate", f"{words.counted(len(gates), 'gate')} passed"
+
+
+def _comparison_lines(comparison: Document | None, verbose: bool) -> Iterable[Line]:
+    if not comparison:
+        return
+    gain = comparison["gain"]
+    yield (
+        "comparison",
+        f"{comparison['metric']}: champion {words.score(comparison['champion'])}, "
+        f"challenger {words.score(comparison['challenger'])}, gain {words.signed(gain)} "
+        f"({words.interval(comparison['interval'], words.signed)}), p {words.p_value(comparison.get('p_value'))}, "
+        f"same {words.counted(comparison['rows'], 'row')}: {winner_words(comparison)}",
+    )
+    yield from (("comparison", reason) for reason in comparison.get("reasons") or [])
+    if forced := comparison.get("forced"):
+        yield "comparison", f"forced by {forced['by']}: {forced['why']}"
+    for piece in comparison.get("slices") or []:
+        if verbose or piece["verdict"] == "worse":
+            yield "slice", f"{piece['verdict']:<8} {slice_name(piece)}: gain {words.signed(piece['gain'])}"
+
+
+def winner_words(comparison: Document) -> str:
+    """Who won, in words."""
+    won = {"challenger": "the challenger wins", "champion": "the champion stays", "undecided": "undecided"}
+    return won.get(comparison["winner"], str(comparison["winner"]))
+
+
+def slice_name(piece: Document) -> str:
+    """A slice of the rows as `column = value (rows)`."""
+    return f"{piece['column']} = {plain(str(piece['value']), 40)} ({words.counted(piece['rows'], 'row')})"
+
+
+def _ending_lines(shown: Document) -> Iterable[Line]:
+    if shown.get("failure"):
+        yield "failure", f"{shown['failure']['kind']}: {shown['failure']['message']}"
+    if "deployed" in shown:
+        yield "deploy", deploy_words(shown)
+    if model := shown.get("model"):
+        since = f", live since {words.moment(model['since'])}" if model.get("since") else ""
+        yield "model", f"version {model.get('version')} ({words.short(model.get('digest'))}){since}"
+    if watch := shown.get("watch"):
+        yield "watch", "; ".join([str(watch.get("verdict")), *(watch.get("reasons") or [])])
+    if shown.get("run"):
+        seconds = f" in {words.duration(shown['seconds'])}" if shown.get("seconds") is not None else ""
+        yield "run", f"{shown['run']}{seconds}"
+    if shown.get("report"):
+        yield "report", shown["report"]
+
+
+def deploy_words(shown: Document) -> str:
+    """What happened to the live model, in a few words."""
+    if shown.get("rolled_back"):
+        return "rolled back to the previous model"
+    if shown["deployed"]:
+        return "the new model is live"
+    return "rejected; the champion stays live" if words.is_rejected(shown) else "nothing deployed"
+
+
+def print_rich(document: Mapping[str, Any], console: "Console", *, verbose: bool = False) -> None:
+    """The same result on a terminal: verdict, paragraph, a table of the columns, then the details."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    shown = showable(document)
+    alarmed = words.has_data_drift(shown) or words.has_lost(shown) or shown.get("failure")
+    console.print(Text("  ".join(words.headlines(shown)), style="bold red" if alarmed else "bold green"))
+    console.print(Padding(Text(words.summary(shown)), (0, 0, 1, 0)))
+    lines = lines_of(shown, verbose)
+    columns = [text for label, text in lines if label == "column"]
+    if columns:
+        console.print(_column_table(shown, len(columns)))
+    for label, text in lines:
+        if label != "column":
+            console.print(_detail_row(label, text))
+
+
+def _detail_row(label: str, text: str) -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    row = Table.grid(padding=(0, 1))
+    row.add_column(width=LABEL - 1, style="dim")
+    row.add_column(overflow="fold")
+    row.add_row(Text(label), Text(text))
+    return row
+
+
+def _column_table(shown: Document, count: int) -> "Table":
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    styles = {"drift": "bold red", "watch": "yellow", "invalid": "bold magenta", "no_drift": "green"}
+    table = Table(box=box.SIMPLE, pad_edge=False)
+    for title in ("column", "status"):
+        table.add_column(title, overflow="fold")
+    for title in ("effect", "adjusted p", "missing", "importance"):
+        table.add_column(title, justify="right")
+    for column in words.by_impact(words.data_columns(shown))[:count]:
+        missing = [words.percent(column.get(f"missing_{side}")) for side in ("reference", "current")]
+        cells = (
+            Text(words.STATUS_WORDS.get(column["status"], column["status"]), styles.get(column["status"], "dim")),
+            Text(words.statistic(column)),
+            words.p_value(column.get("p_adjusted")),
+            " → ".join(missing),
+            words.percent(column.get("importance")),
+        )
+        table.add_row(Text(plain(column["name"], 40)), *cells)
+    return table
