@@ -53,3 +53,7 @@ class BusyError(EvergreenError):
 
 class TrainingError(EvergreenError):
     """A fit failed, hung or ran out of its limits; the champion stays."""
+
+
+class StorageError(EvergreenError, OSError):
+    """A file can't be written (disk full, read-only, no permission); what it held before is untouched."""

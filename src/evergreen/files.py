@@ -1,7 +1,7 @@
 """The only place that writes files others depend on: whole, in one step, and on the disk.
 
 A reader of a file written here sees the old content or the new, never half of either, and after
-a power cut finds what was acknowledged. Appending is one `write` of one line.
+a power cut finds what was acknowledged. Appending is one line, whole or taken back.
 """
 
 import hashlib
@@ -9,10 +9,10 @@ import os
 import secrets
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from evergreen.errors import BusyError, IntegrityError
+from evergreen.errors import BusyError, IntegrityError, StorageError
 
 
 def digest_of(content: bytes) -> str:
@@ -34,56 +34,76 @@ def read_bytes(path: Path) -> bytes:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise IntegrityError(f"{path}: can't be opened as a plain file ({error.strerror}).") from error
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        why = "it is a symbolic link" if path.is_symlink() else error.strerror
+        raise IntegrityError(f"{path}: can't be opened as a plain file ({why}).") from error
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise IntegrityError(f"{path}: expected a regular file, found something else.")
-        return file.read()
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read()
+    finally:
+        os.close(descriptor)
 
 
 def write_atomic(path: Path, content: bytes | str) -> None:
     """Replace `path` by `content` in one step, on the disk before this returns.
 
-    Written beside its target under a random name (same file system, never through a link),
-    synced, renamed, and the folder synced, so that the new name survives a power cut too.
+    Written beside its target under a random name (same file system, never through a link: a link
+    at `path` is itself replaced), synced, renamed, and the folder synced, so that the new name
+    survives a power cut too. Raises `StorageError`, with the old content still in place.
     """
     data = content.encode() if isinstance(content, str) else content
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name}.{secrets.token_hex(6)}.tmp"
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        make_folder(path.parent)
+        _write_new(temporary, data)
         os.replace(temporary, path)  # noqa: PTH105 - the one rename that decides, named as the contract names it
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+        sync_folder(path.parent)
+    except BaseException as error:
+        with suppress(OSError):  # what can't be removed now, `remove_leftovers` removes at the next start
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise StorageError(f"{path}: can't be written ({error.strerror}).") from error
         raise
-    sync_folder(path.parent)
 
 
 def append_line(path: Path, line: str) -> None:
     """Add one line to a file and put it on the disk before returning.
 
-    A last line cut short by a crash is ended first, so that the new line stays a line of its own.
+    A last line cut short by a crash is ended first, so that the new line stays a line of its own;
+    a line that can't be written whole is taken back. Raises `StorageError`.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    created = not path.exists()
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o644)
-    with os.fdopen(descriptor, "r+b", buffering=0) as file:
-        size = os.fstat(descriptor).st_size
-        torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-        file.write(("\n" if torn else "").encode() + line.encode() + b"\n")
-        os.fsync(descriptor)
-    if created:
-        sync_folder(path.parent)
+    try:
+        make_folder(path.parent)
+        created = not path.exists()
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o644)
+        try:
+            _append(descriptor, line.encode() + b"\n")
+        finally:
+            os.close(descriptor)
+        if created:
+            sync_folder(path.parent)
+    except OSError as error:
+        raise StorageError(f"{path}: can't be written ({error.strerror}).") from error
 
 
 def remove(path: Path) -> None:
-    """Delete a file, durably; one that is already gone is fine."""
-    path.unlink(missing_ok=True)
-    sync_folder(path.parent)
+    """Delete a file, durably; one that is already gone is fine. Raises `StorageError`."""
+    try:
+        path.unlink(missing_ok=True)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise StorageError(f"{path}: can't be removed ({error.strerror}).") from error
+
+
+def make_folder(folder: Path) -> None:
+    """Create a folder and those above it, durably: a file synced into a lost folder would be lost with it."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    with suppress(FileExistsError):
+        os.mkdir(folder, 0o755)  # noqa: PTH102 - every call that changes the disk goes through `os`, where tests count
+    sync_folder(folder.parent)
 
 
 def sync_folder(folder: Path) -> None:
@@ -102,7 +122,7 @@ def remove_leftovers(folder: Path) -> int:
     """
     leftovers = list(folder.glob(".*.tmp")) if folder.is_dir() else []
     for leftover in leftovers:
-        leftover.unlink(missing_ok=True)
+        remove(leftover)
     return len(leftovers)
 
 
@@ -111,13 +131,47 @@ def lock(path: Path) -> Iterator[None]:
     """Hold the lock file for the time of the block, or raise `BusyError` at once.
 
     The operating system frees it when its holder dies, however it dies, so there is no stale lock
-    to clean up, and the descriptor is not inherited by child processes.
+    to clean up, and the descriptor is not inherited by programs the holder starts.
     """
     import filelock
 
-    path.parent.mkdir(parents=True, exist_ok=True)
+    held = filelock.FileLock(path, timeout=0)
     try:
-        with filelock.FileLock(path, timeout=0):
-            yield
+        make_folder(path.parent)
+        held.acquire()
     except filelock.Timeout:
         raise BusyError(f"Another run holds the lock {path}; nothing was done. Try again when it has ended.") from None
+    except OSError as error:
+        raise StorageError(f"{path}: can't be locked ({error.strerror}); nothing was done.") from error
+    try:
+        yield
+    finally:
+        held.release()
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
+    try:
+        _write_all(descriptor, data)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _append(descriptor: int, data: bytes) -> None:
+    size = os.fstat(descriptor).st_size
+    torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+    try:
+        _write_all(descriptor, b"\n" + data if torn else data)
+        os.fsync(descriptor)
+    except OSError:
+        with suppress(OSError):  # if even this fails, the half line stays and is ended by the next one
+            os.ftruncate(descriptor, size)
+        raise
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    """A write may take fewer bytes than offered; go on until all are taken."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]

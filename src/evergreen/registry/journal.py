@@ -1,0 +1,151 @@
+"""The journal: what happened to the models, one JSON object a line, each carrying the hash of the line before.
+
+Lines are only ever added, under the store's lock. A changed, removed or inserted line breaks the
+chain of hashes and is found by `verify_chain`. The order of events is the order of lines: clocks may jump.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from evergreen import files
+
+FIRST = "0" * 64
+GOES_LIVE = ("deploy", "adopt", "rollback", "restored")
+RESERVED = ("seq", "time", "event", "previous")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the journal: its number, time (ISO, UTC), event, the hash of the line before, and what it says."""
+
+    seq: int
+    time: str
+    event: str
+    previous: str
+    content: Mapping[str, Any]
+
+    @property
+    def moment(self) -> datetime:
+        """The time as an aware datetime in UTC."""
+        return datetime.fromisoformat(self.time)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """One value of the content."""
+        return self.content.get(key, default)
+
+
+def utc_text(moment: datetime) -> str:
+    """A moment as ISO text in UTC, to the second; a moment without a zone is taken as UTC.
+
+    >>> utc_text(datetime(2026, 11, 21, 20, 9, 39, 5))
+    '2026-11-21T20:09:39Z'
+    """
+    return as_utc(moment).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def as_utc(moment: datetime) -> datetime:
+    """The moment as an aware datetime in UTC; without a zone it is taken as UTC."""
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def read_journal(path: Path) -> tuple[Entry, ...]:
+    """All entries, oldest first; none when there is no journal yet.
+
+    Lines that are no entry (cut short by a crash before they were acknowledged) are passed over here
+    and named by `verify_chain`.
+    """
+    return tuple(entry for _, _, entry in _lines(path) if entry is not None)
+
+
+def append_entry(path: Path, event: str, now: datetime, **content: Any) -> Entry:
+    """Add an event to the journal and put it on the disk; call it under the store's lock.
+
+    Content is plain JSON, without NaN. Raises `StorageError` when it can't be written.
+    """
+    if taken := set(content) & set(RESERVED):
+        raise ValueError(f"the journal itself uses {', '.join(sorted(taken))}; name the content otherwise")
+    previous, seq = FIRST, 0
+    for line, _, entry in _lines(path):
+        previous, seq = _hash(line), entry.seq if entry else seq
+    made = Entry(seq + 1, utc_text(now), event, previous, content)
+    document = {"seq": made.seq, "time": made.time, "event": event, "previous": previous, **content}
+    files.append_line(path, json.dumps(document, ensure_ascii=False, allow_nan=False))
+    return made
+
+
+def verify_chain(path: Path) -> list[str]:
+    """Problems of the journal, each as a sentence; empty when every line follows from the one before."""
+    problems = []
+    expected, seq, unread = FIRST, 0, 0
+    for line, number, entry in _lines(path):
+        if entry is None:
+            unread = number
+        elif entry.previous != expected:
+            problems.append(f"{path}: line {unread or number - 1} or {number} was changed, added or removed.")
+        elif entry.seq != seq + 1:
+            problems.append(f"{path}: line {number} has number {entry.seq}, expected {seq + 1}.")
+        if entry is not None:
+            seq, unread = entry.seq, 0
+        expected = _hash(line)
+    if unread:
+        problems.append(f"{path}: the last line is cut short, as by a crash; the next run goes on after it.")
+    return problems
+
+
+def live_entry(entries: tuple[Entry, ...], moment: datetime | None = None) -> Entry | None:
+    """The last entry by which a model went live, by line order, up to and including a moment."""
+    for entry in reversed(entries):
+        if entry.event in GOES_LIVE and (moment is None or entry.moment <= moment):
+            return entry
+    return None
+
+
+def who_was_live(entries: tuple[Entry, ...], moment: datetime) -> str | None:
+    """The digest of the model that was live at a moment, or None when there was none yet."""
+    entry = live_entry(entries, moment)
+    return entry.get("digest") if entry else None
+
+
+def line_of_descent(entries: tuple[Entry, ...]) -> list[str]:
+    """The models one behind the other, oldest first, the live one last: what rolling back walks along.
+
+    A deploy adds a model at the end; going back to one that is in the line cuts off all after it, so
+    that rolling back twice goes back two models instead of returning to the one just left.
+    """
+    line: list[str] = []
+    for entry in entries:
+        if entry.event in GOES_LIVE:
+            digest = entry.content["digest"]
+            going_back = entry.event in ("rollback", "restored") and digest in line
+            kept = line[: line.index(digest)] if going_back else [each for each in line if each != digest]
+            line = [*kept, digest]
+    return line
+
+
+def _lines(path: Path) -> Iterator[tuple[bytes, int, Entry | None]]:
+    """Each line with its number and the entry it holds, or None when it holds none."""
+    try:
+        content = files.read_bytes(path)
+    except FileNotFoundError:
+        return
+    for number, line in enumerate(content.removesuffix(b"\n").split(b"\n") if content else [], start=1):
+        yield line, number, _parse(line)
+
+
+def _parse(line: bytes) -> Entry | None:
+    try:
+        document = json.loads(line)
+        seq, time, event, previous = (document.pop(key) for key in RESERVED)
+        aware = datetime.fromisoformat(time).tzinfo is not None
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+    return Entry(seq, time, event, previous, document) if aware and isinstance(seq, int) else None
+
+
+def _hash(line: bytes) -> str:
+    return hashlib.sha256(line).hexdigest()
