@@ -1,0 +1,310 @@
+"""The metrics by name, and scores: a metric on labelled rows with its interval.
+
+Adding a metric is adding a row to `METRICS`. Labels of a classification are text
+(`evergreen.data.labels.label_text`), of a regression float; a missing label is refused.
+"""
+
+import difflib
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evergreen.data.labels import find_label, label_text
+from evergreen.errors import DataError, UsageError
+from evergreen.scoring import costs, intervals, measures
+from evergreen.scoring.measures import Measure, Measurement, Sample, mean_of
+from evergreen.scoring.predictions import Predictions
+from evergreen.settings import PerformanceSettings
+
+RESAMPLES = 200
+SCORE_NUMBERS = ("value", "low", "high", "standard_error")
+
+Losses = Callable[[Sample], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One way to score predictions.
+
+    Attributes:
+        tasks: the tasks it applies to.
+        higher_is_better: its direction.
+        relative: a drop is a share of the baseline (metrics without an upper bound), else a difference.
+        needs_probabilities: it is not defined for a model that predicts classes only.
+        measure: the formula.
+        row_losses: the loss of each row, of which the metric is the mean (accuracy: 1 − mean); None when
+            it isn't such a mean.
+    """
+
+    name: str
+    tasks: tuple[str, ...]
+    higher_is_better: bool
+    relative: bool
+    needs_probabilities: bool
+    measure: Measure
+    row_losses: Losses | None = None
+
+
+def _mean(name: str, tasks: str, losses: Losses, relative: bool = True, probabilities: bool = False) -> Metric:
+    return Metric(name, tuple(tasks.split()), False, relative, probabilities, mean_of(losses), losses)
+
+
+def _share(name: str, measure: Measure, probabilities: bool = False, losses: Losses | None = None) -> Metric:
+    return Metric(name, ("classification",), True, False, probabilities, measure, losses)
+
+
+def _no_costs(sample: Sample) -> np.ndarray:
+    raise UsageError("performance.metric 'cost' needs performance.cost_matrix or performance.cost_function.")
+
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        _share("accuracy", measures.accuracy, losses=measures.misses),
+        _share("balanced_accuracy", measures.balanced_accuracy),
+        _share("precision", measures.precision),
+        _share("recall", measures.recall),
+        _share("f1", measures.f1),
+        _share("roc_auc", measures.roc_auc, probabilities=True),
+        _share("pr_auc", measures.pr_auc, probabilities=True),
+        _mean("log_loss", "classification", measures.log_losses, probabilities=True),
+        _mean("brier", "classification", measures.brier_losses, relative=False, probabilities=True),
+        _mean("mae", "regression", measures.absolute_losses),
+        Metric("rmse", ("regression",), False, True, False, measures.rmse),
+        Metric("r2", ("regression",), True, False, False, measures.r2),
+        Metric("mape", ("regression",), False, True, False, measures.mape),
+        _mean("pinball", "regression", measures.pinball_losses(0.5)),
+        _mean("cost", "classification regression", _no_costs),
+    )
+}
+AUTO = {"classification": "accuracy", "regression": "mae"}
+
+
+@dataclass(frozen=True)
+class Score:
+    """A metric on labelled rows.
+
+    Attributes:
+        value: the score; nan when the rows can't tell, and then `reason` says why.
+        low, high: two-sided interval at the confidence it was asked for.
+        standard_error: of the value.
+        rows: labelled rows; 0 for a number whose sample is unknown, which then counts as exact.
+        effective_rows: for scores between 0 and 1, the independent yes/no rows they amount to; else 0.
+    """
+
+    metric: str
+    value: float
+    low: float
+    high: float
+    standard_error: float
+    rows: int
+    effective_rows: float = 0.0
+    reason: str = ""
+
+    @property
+    def defined(self) -> bool:
+        """Whether the rows could tell."""
+        return math.isfinite(self.value)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types; a number that isn't defined is None."""
+        plain = asdict(self)
+        return plain | {name: plain[name] if math.isfinite(plain[name]) else None for name in SCORE_NUMBERS}
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> "Score":
+        """The score that `to_dict` wrote."""
+        numbers = {name: math.nan if plain[name] is None else plain[name] for name in SCORE_NUMBERS}
+        return cls(**{**plain, **numbers})
+
+
+def metric_named(settings: PerformanceSettings, task: str, root: Path = Path()) -> Metric:
+    """The metric that performance is judged by, as configured; "auto" is accuracy or MAE.
+
+    `root` is the folder in which the module of `cost_function` is looked for first. Raises
+    `UsageError` for a name that is unknown or doesn't fit the task, and for costs that aren't given.
+    """
+    name = AUTO[task] if settings.metric == "auto" else settings.metric
+    fitting = [metric.name for metric in METRICS.values() if task in metric.tasks]
+    if name not in METRICS:
+        near = difflib.get_close_matches(name, METRICS, 1)
+        hint = f" Did you mean '{near[0]}'?" if near else ""
+        raise UsageError(f"performance.metric '{name}' is unknown.{hint} For {task} there are: {', '.join(fitting)}.")
+    if name not in fitting:
+        raise UsageError(f"performance.metric '{name}' is not for {task}. Choose one of: {', '.join(fitting)}.")
+    return _configured(METRICS[name], settings, root)
+
+
+def _configured(metric: Metric, settings: PerformanceSettings, root: Path) -> Metric:
+    if metric.name == "pinball":
+        losses = measures.pinball_losses(settings.quantile)
+        return replace(metric, measure=mean_of(losses), row_losses=losses)
+    if metric.name != "cost":
+        return metric
+    if bool(settings.cost_matrix) == bool(settings.cost_function):
+        raise UsageError(
+            "performance.metric 'cost' needs one of performance.cost_matrix and performance.cost_function."
+        )
+    if settings.cost_matrix:
+        losses = costs.matrix_losses(settings.cost_matrix)
+        return replace(metric, tasks=("classification",), measure=mean_of(losses), row_losses=losses)
+    function = costs.load_function(settings.cost_function, root)
+    return replace(metric, measure=costs.measure_function(function), row_losses=None)
+
+
+def sample_rows(y: Any, predictions: Predictions, positive: str | None = None) -> Sample:
+    """Labels and predictions as the formulas need them; raises `DataError` for missing or infinite labels."""
+    if len(y) != len(predictions):
+        raise DataError(f"There are {len(y):,} labels for {len(predictions):,} predictions; expected as many.")
+    if len(y) == 0:
+        raise DataError("There are no labelled rows to score: expected at least one.")
+    if not predictions.classes and predictions.values.dtype.kind == "f":
+        return Sample(_numbers(y), predictions.values)
+    return _coded(label_text(y), predictions, positive)
+
+
+def _numbers(y: Any) -> np.ndarray:
+    values = np.asarray(y, dtype=np.float64)
+    bad = int(np.count_nonzero(~np.isfinite(values)))
+    if bad:
+        raise DataError(
+            f"The label is missing or infinite in {bad:,} of {len(values):,} rows; score labelled rows only."
+        )
+    return values
+
+
+def _coded(labels: np.ndarray, predictions: Predictions, positive: str | None) -> Sample:
+    import pandas
+
+    missing = int(np.count_nonzero(pandas.isna(labels)))
+    if missing:
+        raise DataError(f"The label is missing in {missing:,} of {len(labels):,} rows; score labelled rows only.")
+    known = predictions.classes or tuple(sorted(set(labels) | set(predictions.values)))
+    classes = known + tuple(sorted(set(labels) - set(known)))
+    truth, predicted = (
+        pandas.Categorical(values, categories=list(classes)).codes.astype(np.intp)
+        for values in (labels, predictions.values)
+    )
+    probabilities = _widened(predictions.probabilities, len(classes))
+    return Sample(truth, predicted, probabilities, classes, _position(known, positive))
+
+
+def _widened(probabilities: np.ndarray | None, width: int) -> np.ndarray | None:
+    if probabilities is None or probabilities.shape[1] == width:
+        return probabilities
+    return np.pad(probabilities, ((0, 0), (0, width - probabilities.shape[1])))
+
+
+def _position(known: tuple[str, ...], positive: str | None) -> int | None:
+    if len(known) != 2:
+        return None
+    return known.index(find_label(positive, known) if positive else sorted(known)[1])
+
+
+def score(
+    metric: Metric,
+    y: Any,
+    predictions: Predictions,
+    *,
+    confidence: float = 0.95,
+    seed: int = 0,
+    positive: str | None = None,
+) -> Score:
+    """A metric on labelled rows, with its interval.
+
+    Args:
+        metric: from `metric_named` or `METRICS`.
+        y: (n,) labels, text or float; none missing. For regression in time order, if there is one:
+            neighbours that err alike widen the interval (moving blocks).
+        predictions: for the same rows.
+        confidence: of the two-sided interval.
+        seed: for the resamples that a cost function of the user's needs when it gives one number.
+        positive: the positive class of a binary target; by default the second in alphabetical order.
+
+    Raises `DataError` for labels that are missing or don't fit the predictions in number. Rows that
+    can't tell (one class only, for AUC) give a score that is not `defined`, with the reason.
+    """
+    return score_sample(metric, sample_rows(y, predictions, positive), confidence, seed)
+
+
+def score_sample(metric: Metric, sample: Sample, confidence: float = 0.95, seed: int = 0) -> Score:
+    """`score`, for rows that are coded already."""
+    found = _measure(metric, sample)
+    rows = len(sample.truth)
+    if not math.isfinite(found.value):
+        return Score(metric.name, math.nan, math.nan, math.nan, math.nan, rows, reason=found.reason)
+    error = _resampled(metric, sample, seed) if found.contributions is None else _spread(found.contributions, sample)
+    effective = intervals.equivalent_rows(found.value, error, found.support) if found.support else 0.0
+    known = Score(metric.name, found.value, math.nan, math.nan, error, rows, effective)
+    low, high = bounds(known, confidence)
+    return replace(known, low=low, high=high)
+
+
+def _measure(metric: Metric, sample: Sample) -> Measurement:
+    if metric.needs_probabilities and sample.probabilities is None:
+        return measures.undefined(f"{metric.name} needs probabilities, and the model has no predict_proba")
+    return metric.measure(sample)
+
+
+def _spread(contributions: np.ndarray, sample: Sample) -> float:
+    return intervals.spread(contributions, ordered=not sample.classes)
+
+
+def _resampled(metric: Metric, sample: Sample, seed: int) -> float:
+    random, rows = np.random.default_rng(seed), len(sample.truth)
+    values = [metric.measure(sample.take(random.integers(0, rows, rows))).value for _ in range(RESAMPLES)]
+    return float(np.std(values, ddof=1))
+
+
+def bounds(score: Score, confidence: float) -> tuple[float, float]:
+    """The two-sided interval of a score at another confidence than the one it was made with."""
+    if score.rows == 0:
+        return score.value, score.value
+    if score.effective_rows:
+        return intervals.wilson(score.value, score.effective_rows, confidence)
+    return intervals.student(score.value, score.standard_error, score.rows, confidence)
+
+
+def exact_score(metric: str, value: float) -> Score:
+    """A bare number as a score: its sample is unknown, so it counts as exact."""
+    return Score(metric, value, value, value, 0.0, 0)
+
+
+def score_all(
+    task: str,
+    y: Any,
+    predictions: Predictions,
+    *,
+    settings: PerformanceSettings | None = None,
+    root: Path = Path(),
+    confidence: float = 0.95,
+    seed: int = 0,
+    positive: str | None = None,
+) -> dict[str, Score]:
+    """Every metric that applies to the task and that these rows can tell; for a card or a report."""
+    settings = settings or PerformanceSettings()
+    sample = sample_rows(y, predictions, positive)
+    chosen = [metric for metric in METRICS.values() if task in metric.tasks and _given(metric, settings)]
+    found = [score_sample(_configured(metric, settings, root), sample, confidence, seed) for metric in chosen]
+    return {score.metric: score for score in found if score.defined}
+
+
+def _given(metric: Metric, settings: PerformanceSettings) -> bool:
+    return metric.name != "cost" or bool(settings.cost_matrix or settings.cost_function)
+
+
+def worse_by(metric: Metric, baseline: float, current: float) -> float:
+    """How much worse the current score is: positive is worse, negative better.
+
+    A share of the baseline for relative metrics (0.1: the error grew by a tenth), else a difference. A
+    baseline of exactly 0 has no shares: then it is the difference.
+
+    >>> round(worse_by(METRICS["accuracy"], 0.9, 0.8), 6), round(worse_by(METRICS["mae"], 10.0, 12.0), 6)
+    (0.1, 0.2)
+    """
+    change = baseline - current if metric.higher_is_better else current - baseline
+    return change / abs(baseline) if metric.relative and baseline else change
