@@ -24,9 +24,10 @@ def digest_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path, *, last: int | None = None) -> bytes:
     """The content of a regular file, read once; links, folders, pipes and devices are refused.
 
+    With `last` only that many bytes from its end, or all when it is shorter.
     Raises `FileNotFoundError` when there is none and `IntegrityError` when it is not a plain file.
     """
     try:
@@ -37,9 +38,11 @@ def read_bytes(path: Path) -> bytes:
         why = "it is a symbolic link" if path.is_symlink() else error.strerror
         raise IntegrityError(f"{path}: can't be opened as a plain file ({why}).") from error
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
             raise IntegrityError(f"{path}: expected a regular file, found something else.")
         with os.fdopen(descriptor, "rb", closefd=False) as file:
+            file.seek(max(0, status.st_size - last) if last else 0)
             return file.read()
     finally:
         os.close(descriptor)

@@ -5,6 +5,8 @@ the pickle goes live. So model and card can't get out of step, and a pickle with
 """
 
 import json
+import logging
+import pickle
 import platform
 import re
 from collections.abc import Iterable, Mapping
@@ -19,6 +21,8 @@ from evergreen.errors import IntegrityError
 FORMAT = 1
 DIGEST = re.compile(r"[0-9a-f]{64}")
 LIBRARIES = ("scikit-learn", "numpy", "pandas", "scipy", "joblib")
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,24 @@ def parse_card(content: bytes, where: str) -> Card:
     except (ValueError, TypeError, KeyError) as error:
         raise IntegrityError(f"{where}: this is not a card ({error}). Restore the file, or roll back.") from error
     raise IntegrityError(f"{where}: card format {written} is not known here, expected {FORMAT}. Update Evergreen.")
+
+
+def open_model(content: bytes, card: Card) -> Any:
+    """Unpickle a model whose digest was verified; compares library versions first.
+
+    Raises `IntegrityError` naming the versions when it can't be opened with what is installed.
+    """
+    changed = changed_libraries(card)
+    if other_minor(card):
+        logger.warning("%s: %s.", card.name, "; ".join(changed))
+    try:
+        return pickle.loads(content)
+    except Exception as error:  # unpickling can raise anything
+        detail = "; ".join(changed) or f"{type(error).__name__}: {error}"
+        raise IntegrityError(
+            f"{card.name} can't be opened here: {detail}. Install the versions it was trained with, "
+            "or go back to another model: python src/rollout.py rollback."
+        ) from error
 
 
 def installed_libraries(more: Iterable[str] = ()) -> dict[str, str]:

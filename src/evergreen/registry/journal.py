@@ -15,6 +15,7 @@ from typing import Any
 from evergreen import files
 
 FIRST = "0" * 64
+TAIL = 1 << 20
 GOES_LIVE = ("deploy", "adopt", "rollback", "restored")
 RESERVED = ("seq", "time", "event", "previous")
 
@@ -69,9 +70,7 @@ def append_entry(path: Path, event: str, now: datetime, **content: Any) -> Entry
     """
     if taken := set(content) & set(RESERVED):
         raise ValueError(f"the journal itself uses {', '.join(sorted(taken))}; name the content otherwise")
-    previous, seq = FIRST, 0
-    for line, _, entry in _lines(path):
-        previous, seq = _hash(line), entry.seq if entry else seq
+    previous, seq = _end(path)
     made = Entry(seq + 1, utc_text(now), event, previous, content)
     document = {"seq": made.seq, "time": made.time, "event": event, "previous": previous, **content}
     files.append_line(path, json.dumps(document, ensure_ascii=False, allow_nan=False))
@@ -127,6 +126,18 @@ def line_of_descent(entries: tuple[Entry, ...]) -> list[str]:
     return line
 
 
+def model_names(entries: tuple[Entry, ...]) -> dict[str, str]:
+    """How each model of the journal is called in messages: `version 3 (abababababab)`, by digest, oldest first."""
+    named = {entry.get("digest"): entry.get("version") for entry in entries if entry.get("version")}
+    return {digest: f"version {version} ({digest[:12]})" for digest, version in named.items()}
+
+
+def unfinished_intent(entries: tuple[Entry, ...]) -> Entry | None:
+    """The intent that no result follows, as after a crash in between."""
+    last = next((each for each in reversed(entries) if each.event in ("intent", "abandoned", *GOES_LIVE)), None)
+    return last if last and last.event == "intent" else None
+
+
 def _lines(path: Path) -> Iterator[tuple[bytes, int, Entry | None]]:
     """Each line with its number and the entry it holds, or None when it holds none."""
     try:
@@ -135,6 +146,20 @@ def _lines(path: Path) -> Iterator[tuple[bytes, int, Entry | None]]:
         return
     for number, line in enumerate(content.removesuffix(b"\n").split(b"\n") if content else [], start=1):
         yield line, number, _parse(line)
+
+
+def _end(path: Path) -> tuple[str, int]:
+    """The hash of the last line and the number of the last entry; reads only the end of a long journal."""
+    for size in (TAIL, None):
+        try:
+            lines = files.read_bytes(path, last=size).removesuffix(b"\n").split(b"\n")
+        except FileNotFoundError:
+            break
+        numbers = [entry.seq for entry in map(_parse, lines) if entry]
+        # The first line of a tail may be cut; with an entry in it, all that follows is whole.
+        if numbers or size is None:
+            return _hash(lines[-1]), numbers[-1] if numbers else 0
+    return FIRST, 0
 
 
 def _parse(line: bytes) -> Entry | None:

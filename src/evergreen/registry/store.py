@@ -14,7 +14,6 @@ Everything that writes here is called under `Store.lock()`.
 
 import json
 import logging
-import pickle
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -25,27 +24,17 @@ from typing import Any
 
 from evergreen import files
 from evergreen.errors import IntegrityError, UsageError
-from evergreen.registry import cards, journal
+from evergreen.registry import audit, backups, cards, journal
+from evergreen.registry.backups import Backup
 from evergreen.registry.cards import Card
 from evergreen.registry.journal import Entry
 from evergreen.settings import RegistrySettings
 
-BACKUP = re.compile(r"model_backup_\d{8}_\d{6}(_\d+)?\.pkl")
 RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 PREFIX = re.compile(r"[0-9a-f]{6,64}")
 UNREADABLE = "unreadable"
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Backup:
-    """A kept copy of a model; `problem` says why it can't be used, and is empty when it can."""
-
-    path: Path
-    digest: str
-    size: int
-    problem: str
 
 
 @dataclass(frozen=True)
@@ -130,31 +119,30 @@ class Store:
                 "or bring your own: python src/rollout.py adopt FILE."
             ) from None
         card = self._card_of_live(files.digest_of(content))
-        return open_model(content, card), card
+        return cards.open_model(content, card), card
 
     def load(self, digest: str) -> tuple[Any, Card]:
         """A kept model that is not live, such as the predecessor on watch, and its card."""
         card = cards.read_card(self.cards_folder, digest)
-        return open_model(self.kept_pickle(digest), card), card
+        return cards.open_model(self.kept_pickle(digest), card), card
 
     def backups(self) -> tuple[Backup, ...]:
         """The kept copies, newest first, each hashed now."""
-        if not self.backups_folder.is_dir():
-            return ()
-        named = [path for path in self.backups_folder.iterdir() if BACKUP.fullmatch(path.name)]
-        return tuple(_look_at(path) for path in sorted(named, key=_backup_order, reverse=True))
+        return backups.list_backups(self.backups_folder, self.cards_folder)
 
     def kept_pickle(self, digest: str) -> bytes:
         """The bytes of a model from backups or staging, verified. Raises `IntegrityError` when no copy is intact."""
-        staged = self.staging / f"{cards.card_path(self.staging, digest).stem}.pkl"
-        for path in [*(each.path for each in self.backups() if each.digest == digest), staged]:
-            content = _read_if_intact(path, digest)
+        kept = self.backups()
+        staged = cards.card_path(self.staging, digest).with_suffix(".pkl")
+        for path in [*(each.path for each in kept if each.digest == digest), staged]:
+            content = backups.read_if_intact(path, digest)
             if content is not None:
                 return content
-        kept = sorted({self._version_name(each.digest) for each in self.backups() if not each.problem})
+        names = journal.model_names(self.entries())
+        others = sorted({names.get(each.digest, each.digest[:12]) for each in kept if not each.problem})
         raise IntegrityError(
-            f"{self.backups_folder}: no intact copy of {self._version_name(digest)} is kept. "
-            f"Kept are: {', '.join(kept) or 'none'}."
+            f"{self.backups_folder}: no intact copy of {names.get(digest, digest[:12])} is kept; nothing was changed. "
+            f"Kept are: {', '.join(others) or 'none'}."
         )
 
     def predecessor(self) -> str | None:
@@ -163,22 +151,21 @@ class Store:
         return descent[-2] if len(descent) > 1 else None
 
     def next_version(self) -> int:
-        """The version number for the next model: one above the highest that ever went for production."""
+        """The version number for the next model: one above the highest that ever was to go live."""
         return 1 + max((entry.get("version", 0) for entry in self.entries()), default=0)
 
     def resolve(self, name: str) -> str:
         """The digest meant by a version number (`3`, `v3`) or the first six or more digits of a digest."""
-        versions = {entry.get("version"): entry.get("digest") for entry in self.entries() if entry.get("digest")}
-        number = name.removeprefix("v")
-        if number.isdecimal() and int(number) in versions:
-            return str(versions[int(number)])
-        known = {path.stem for path in self.cards_folder.glob("*.json") if cards.DIGEST.fullmatch(path.stem)}
-        found = [digest for digest in known if PREFIX.fullmatch(name) and digest.startswith(name)]
+        names = journal.model_names(self.entries())
+        wanted = f"version {name.removeprefix('v')} "
+        known = {path.stem for path in self.cards_folder.glob("*.json")} | set(names)
+        found = [digest for digest, called in names.items() if called.startswith(wanted)] or [
+            digest for digest in known if PREFIX.fullmatch(name) and digest.startswith(name)
+        ]
         if len(found) == 1:
             return found[0]
         why = f"fits {len(found)} models; give more digits" if found else "is not known here"
-        listed = ", ".join(sorted(f"{version} ({digest[:12]})" for version, digest in versions.items())) or "none"
-        raise UsageError(f"Model '{name}' {why}. Known versions: {listed}.")
+        raise UsageError(f"Model '{name}' {why}. Known are: {', '.join(names.values()) or 'none'}.")
 
     # Changing
 
@@ -199,7 +186,7 @@ class Store:
         Raises `IntegrityError`, with nothing changed, when another one is live by now.
         """
         card_path = cards.card_path(self.staging, digest)
-        content = _read_if_intact(card_path.with_suffix(".pkl"), digest)
+        content = backups.read_if_intact(card_path.with_suffix(".pkl"), digest)
         if content is None:
             raise IntegrityError(f"{self.staging}: there is no intact challenger {digest[:12]}. Train it again.")
         card_text = files.read_bytes(card_path)
@@ -228,24 +215,16 @@ class Store:
         content = self.kept_pickle(digest)
         return self._go_live("rollback", content, card, card_text, now, reason=reason, actor=actor, run=run)
 
-    def prune(self) -> list[Path]:
-        """Remove backups beyond `keep_backups`, older copies of the same model first, and staged leftovers.
+    def prune(self) -> None:
+        """Remove what is kept beyond the rules.
 
-        The champion's, its predecessor's and pinned models' newest copies always stay.
+        That is: backups beyond `keep_backups`, older copies of the same model, and staged models but the live
+        one's copy. The newest copy of the champion, its predecessor and pinned models always stays.
         """
-        protected = {self.live_digest(), self.predecessor(), *self._pinned()}
-        kept: set[str] = set()
-        removed = []
-        for backup in self.backups():
-            if backup.problem:
-                continue
-            if backup.digest not in kept and (len(kept) < self.settings.keep_backups or backup.digest in protected):
-                kept.add(backup.digest)
-            else:
-                files.remove(backup.path)
-                removed.append(backup.path)
+        protected = {self._state(), self.predecessor(), *self._pinned()}
+        for path in backups.surplus(self.backups(), self.settings.keep_backups, protected):
+            files.remove(path)
         self._clear_staging()
-        return removed
 
     def repair(self, now: datetime) -> tuple[Entry, ...]:
         """Finish what a crash left: remove temporary files and add the journal entries that are missing."""
@@ -279,32 +258,34 @@ class Store:
 
     def verify(self) -> list[str]:
         """Everything that is wrong here, each as a sentence; empty when all is as recorded. Changes nothing."""
+        entries, kept, before = self.entries(), self.backups(), self.predecessor()
         problems = journal.verify_chain(self.journal_path)
         try:
             self.check_live()
         except IntegrityError as error:
             problems.append(str(error))
-        backups = self.backups()
-        problems += [f"{each.path}: {each.problem}" for each in backups if each.problem]
-        problems += self._unknown_backups(backups) + self._changed_cards()
-        before = self.predecessor()
+        problems += [each.problem for each in kept if each.problem]
+        problems += audit.exchanged_backups(entries, kept) + audit.changed_cards(entries, self.cards_folder)
         if before and not self._is_kept(before):
-            problems.append(f"{self._version_name(before)}, live before, has no intact copy: no way back to it.")
+            name = journal.model_names(entries)[before]
+            problems.append(
+                f"{self.backups_folder}: {name}, live before, has no intact copy: there is no way back to it."
+            )
         return problems
 
     # Steps
 
     def _go_live(self, event: str, content: bytes, card: Card, card_text: bytes, now: datetime, **why: str) -> Entry:
         """Intent, card, verified backup, the rename, the result: in this order, each durable before the next."""
-        state = self._state()
-        old = _read_or_none(self.model_path)
-        backup = self._backup_name(state, now) if old is not None and state != card.digest else None
+        old = backups.read_or_none(self.model_path)
+        state = files.digest_of(old) if old is not None else self._state()
+        backup = self._backup_name(str(state), now) if old is not None and state != card.digest else None
         change = {"digest": card.digest, "version": card.version, "replaced": state, "backup": backup}
         change |= {"card": files.digest_of(card_text), **why}
         self.record("intent", now, goal=event, **change)
         files.write_atomic(cards.card_path(self.cards_folder, card.digest), card_text)
         if backup and old is not None:
-            self._back_up(old, backup)
+            backups.write_backup(self.backups_folder / backup, old)
         self._refuse_stale(state)
         files.write_atomic(self.model_path, content)
         entry = self.record(event, now, **change)
@@ -327,24 +308,12 @@ class Store:
                 "The decision is stale and nothing was changed; run again."
             )
 
-    def _backup_name(self, state: str | None, now: datetime) -> str:
-        """A free name; an unknown pickle is set aside under a name that is never restored from."""
-        known = state is not None and cards.card_path(self.cards_folder, state).exists()
-        stem = f"{'model_backup' if known else 'unknown'}_{journal.as_utc(now):%Y%m%d_%H%M%S}"
-        number, name = 1, f"{stem}.pkl"
-        while (self.backups_folder / name).exists():
-            number += 1
-            name = f"{stem}_{number}.pkl"
-        return name
-
-    def _back_up(self, content: bytes, name: str) -> None:
-        path = self.backups_folder / name
-        files.write_atomic(path, content)
-        if files.read_bytes(path) != content:
-            raise IntegrityError(f"{path}: the backup differs from the model; the disk can't be trusted.")
+    def _backup_name(self, digest: str, now: datetime) -> str:
+        known = cards.card_path(self.cards_folder, digest).exists()
+        return backups.free_name(self.backups_folder, now, known=known)
 
     def _clear_staging(self) -> None:
-        """Remove staged models but the live one's copy, which is its backup until it is replaced."""
+        """Remove staged models but the live one's copy, which stands in for a backup until it is replaced."""
         live = self._state()
         for path in self.staging.glob("*.*"):
             if path.stem != live:
@@ -360,19 +329,14 @@ class Store:
 
     def _finish_intent(self, now: datetime) -> tuple[Entry, ...]:
         """The result of an intent that has none: it came true, or it was given up."""
-        open_intent = None
-        for entry in self.entries():
-            if entry.event == "intent":
-                open_intent = entry
-            elif entry.event in ("abandoned", *journal.GOES_LIVE):
-                open_intent = None
-        if open_intent is None:
+        intent = journal.unfinished_intent(self.entries())
+        if intent is None:
             return ()
-        change = dict(open_intent.content)
+        change = dict(intent.content)
         goal = change.pop("goal")
         if self._state() == change["digest"]:
             return (self.record(goal, now, **change, recovered=True),)
-        change["reason"] = f"a {goal} of version {change['version']} was cut short; the model before stayed live"
+        change["reason"] = f"the {goal} of version {change['version']} was cut short; the model before stayed live"
         return (self.record("abandoned", now, goal=goal, **change),)
 
     def _notice_restored(self, now: datetime) -> tuple[Entry, ...]:
@@ -382,8 +346,9 @@ class Store:
         if state in (None, UNREADABLE, before) or not cards.card_path(self.cards_folder, str(state)).exists():
             return ()
         card = cards.read_card(self.cards_folder, str(state))
-        if before and not any(each.digest == before for each in self.backups()) and self._is_kept(before):
-            self._back_up(self.kept_pickle(before), self._backup_name(before, now))
+        if before and self._is_kept(before) and all(each.digest != before for each in self.backups()):
+            path = self.backups_folder / self._backup_name(before, now)
+            backups.write_backup(path, self.kept_pickle(before))
         reason = f"model.pkl was replaced by hand; {card.name} is live now"
         content = {"digest": state, "version": card.version, "replaced": before, "reason": reason, "actor": "by hand"}
         return (self.record("restored", now, **content),)
@@ -410,53 +375,6 @@ class Store:
         except IntegrityError:
             return False
 
-    def _version_name(self, digest: str) -> str:
-        versions = [entry.get("version") for entry in self.entries() if entry.get("digest") == digest]
-        return f"version {versions[-1]} ({digest[:12]})" if versions else f"model {digest[:12]}"
-
-    def _unknown_backups(self, backups: tuple[Backup, ...]) -> list[str]:
-        recorded = {entry.get("backup"): entry.get("replaced") for entry in self.entries()}
-        problems = []
-        for each in backups:
-            if each.problem:
-                continue
-            if each.digest != recorded.get(each.path.name, each.digest):
-                problems.append(f"{each.path}: this is not the model that was backed up; it was changed.")
-            elif not cards.card_path(self.cards_folder, each.digest).exists():
-                problems.append(f"{each.path}: model {each.digest[:12]} is not known here.")
-        return problems
-
-    def _changed_cards(self) -> list[str]:
-        recorded: dict[str, set[str]] = {}
-        for entry in self.entries():
-            if entry.get("card"):
-                recorded.setdefault(entry.get("digest"), set()).add(entry.get("card"))
-        problems = []
-        for digest, known in recorded.items():
-            path = cards.card_path(self.cards_folder, digest)
-            found = _read_or_none(path)
-            if found is not None and files.digest_of(found) not in known:
-                problems.append(f"{path}: the card was changed after its model went live.")
-        return problems
-
-
-def open_model(content: bytes, card: Card) -> Any:
-    """Unpickle a model whose digest was verified; compares library versions first.
-
-    Raises `IntegrityError` naming the versions when it can't be opened with what is installed.
-    """
-    changed = cards.changed_libraries(card)
-    if cards.other_minor(card):
-        logger.warning("%s: %s.", card.name, "; ".join(changed))
-    try:
-        return pickle.loads(content)
-    except Exception as error:  # unpickling can raise anything
-        detail = "; ".join(changed) or f"{type(error).__name__}: {error}"
-        raise IntegrityError(
-            f"{card.name} can't be opened here: {detail}. Install the versions it was trained with, "
-            "or go back to another model: python src/rollout.py rollback."
-        ) from error
-
 
 def write_comparison(folder: Path, run: str, document: Mapping[str, Any]) -> Path:
     """File the decision record of a comparison; returns where."""
@@ -465,29 +383,3 @@ def write_comparison(folder: Path, run: str, document: Mapping[str, Any]) -> Pat
     path = folder / "comparisons" / f"comparison_{run}.json"
     files.write_atomic(path, json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     return path
-
-
-def _look_at(path: Path) -> Backup:
-    try:
-        content = files.read_bytes(path)
-    except (IntegrityError, FileNotFoundError) as error:
-        return Backup(path, "", 0, str(error))
-    return Backup(path, files.digest_of(content), len(content), "")
-
-
-def _backup_order(path: Path) -> tuple[str, int]:
-    """By time in the name, then by the number behind it (none is the first)."""
-    parts = path.stem.split("_")
-    return "_".join(parts[2:4]), int(parts[4]) if len(parts) > 4 else 1
-
-
-def _read_or_none(path: Path) -> bytes | None:
-    try:
-        return files.read_bytes(path)
-    except (FileNotFoundError, IntegrityError):
-        return None
-
-
-def _read_if_intact(path: Path, digest: str) -> bytes | None:
-    content = _read_or_none(path)
-    return content if content is not None and files.digest_of(content) == digest else None
