@@ -39,6 +39,11 @@ class Entry:
         """One value of the content."""
         return self.content.get(key, default)
 
+    def to_dict(self) -> dict[str, Any]:
+        """The entry as it stands in the file."""
+        head = {"seq": self.seq, "time": self.time, "event": self.event, "previous": self.previous}
+        return head | dict(self.content)
+
 
 def utc_text(moment: datetime) -> str:
     """A moment as ISO text in UTC, to the second; a moment without a zone is taken as UTC.
@@ -72,8 +77,7 @@ def append_entry(path: Path, event: str, now: datetime, **content: Any) -> Entry
         raise ValueError(f"the journal itself uses {', '.join(sorted(taken))}; name the content otherwise")
     previous, seq = _end(path)
     made = Entry(seq + 1, utc_text(now), event, previous, content)
-    document = {"seq": made.seq, "time": made.time, "event": event, "previous": previous, **content}
-    files.append_line(path, json.dumps(document, ensure_ascii=False, allow_nan=False))
+    files.append_line(path, json.dumps(made.to_dict(), ensure_ascii=False, allow_nan=False))
     return made
 
 
