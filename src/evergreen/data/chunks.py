@@ -1,0 +1,120 @@
+"""What every kind of source comes down to: named columns in numbered chunks of rows, read on demand.
+
+Values have few types, whatever the file said: bool, int64, float64, string, dictionary of strings,
+timestamp in microseconds without zone (UTC), and null for a column without values. Anything else
+(lists, bytes, times of day) keeps its type and is never a feature. So the same table gives the same
+answers as CSV, Parquet, Feather or database rows.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from evergreen.errors import DataError
+
+TIME = pa.timestamp("us")
+WORDS = pa.dictionary(pa.int32(), pa.string())
+
+
+@dataclass(frozen=True)
+class Chunks:
+    """Columns of a source: `read(3, ["age"])` gives the fourth chunk of rows with that one column."""
+
+    types: dict[str, pa.DataType]
+    sizes: tuple[int, ...]
+    read: Callable[[int, Sequence[str]], pa.Table]
+
+
+def common_type(found: pa.DataType) -> pa.DataType:
+    """The type in which values of a stored type are handed out.
+
+    >>> common_type(pa.float32())
+    DataType(double)
+    """
+    if pa.types.is_integer(found) and found != pa.uint64():
+        return pa.int64()
+    if found == pa.uint64() or pa.types.is_floating(found) or pa.types.is_decimal(found):
+        return pa.float64()
+    if pa.types.is_timestamp(found) or pa.types.is_date(found):
+        return TIME
+    if pa.types.is_dictionary(found):
+        return WORDS if _is_text(found.value_type) else common_type(found.value_type)
+    return pa.string() if _is_text(found) else found
+
+
+def _is_text(found: pa.DataType) -> bool:
+    return bool(pa.types.is_string(found) or pa.types.is_large_string(found) or pa.types.is_string_view(found))
+
+
+def to_common(column: pa.ChunkedArray, name: str, wanted: pa.DataType) -> pa.ChunkedArray:
+    """Values in their common type; times with a zone become UTC, and nanoseconds are cut off."""
+    if column.type == wanted:
+        return column
+    try:
+        if pa.types.is_timestamp(column.type):  # `safe` would refuse nanoseconds; a zone is only a label on UTC
+            return pc.cast(column, pa.timestamp("us", column.type.tz), safe=False).cast(wanted)
+        if pa.types.is_dictionary(column.type) and not pa.types.is_dictionary(wanted):
+            return to_common(pc.cast(column, column.type.value_type), name, wanted)
+        return pc.cast(column, wanted, safe=not pa.types.is_decimal(column.type))
+    except pa.ArrowInvalid as error:
+        raise DataError(f"column '{name}': {column.type} values can't be read as {wanted} ({error}).") from None
+
+
+def from_tables(tables: Sequence[pa.Table | pa.RecordBatch]) -> Chunks:
+    """Chunks of tables of one schema that are in memory, or mapped into it."""
+    schema = tables[0].schema
+    types = {field.name: common_type(field.type) for field in schema}
+
+    def read(index: int, columns: Sequence[str]) -> pa.Table:
+        chosen = tables[index].select(list(columns))
+        table = chosen if isinstance(chosen, pa.Table) else pa.Table.from_batches([chosen])
+        return in_types(table, types)
+
+    return Chunks(types, tuple(table.num_rows for table in tables), read)
+
+
+def in_types(table: pa.Table, types: dict[str, pa.DataType]) -> pa.Table:
+    """The same columns, each in the type given for it."""
+    arrays = [to_common(table.column(name), name, types[name]) for name in table.column_names]
+    return pa.Table.from_arrays(arrays, names=table.column_names)
+
+
+def join_chunks(parts: Sequence[tuple[str, Chunks]]) -> Chunks:
+    """One after the other, as one table; the columns of the first, whole numbers widened where another needs it."""
+    if len(parts) == 1:
+        return parts[0][1]
+    types = _joint_types(parts)
+    places = [(part, index) for _, part in parts for index in range(len(part.sizes))]
+
+    def read(index: int, columns: Sequence[str]) -> pa.Table:
+        part, inner = places[index]
+        return in_types(part.read(inner, columns), types)
+
+    return Chunks(types, tuple(part.sizes[index] for part, index in places), read)
+
+
+def _joint_types(parts: Sequence[tuple[str, Chunks]]) -> dict[str, pa.DataType]:
+    first_name, first = parts[0]
+    types = dict(first.types)
+    for name, part in parts[1:]:
+        missing, extra = first.types.keys() - part.types.keys(), part.types.keys() - first.types.keys()
+        if missing or extra:
+            differences = [f"no column '{column}'" for column in sorted(missing)]
+            differences += [f"an additional column '{column}'" for column in sorted(extra)]
+            raise DataError(f"{name}: {', '.join(differences)}; {first_name} is read as one table with it.")
+        for column, found in part.types.items():
+            types[column] = _wider(types[column], found, f"{name}: column '{column}'", first_name)
+    return types
+
+
+def _wider(one: pa.DataType, other: pa.DataType, where: str, first_name: str) -> pa.DataType:
+    if one == other or pa.types.is_null(other):
+        return one
+    if pa.types.is_null(one):
+        return other
+    for family, wider in ({pa.int64(), pa.float64()}, pa.float64()), ({pa.string(), WORDS}, pa.string()):
+        if {one, other} == family:
+            return wider
+    raise DataError(f"{where} holds {other} values; in {first_name} they are {one}. Write both in the same type.")

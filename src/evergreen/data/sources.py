@@ -1,0 +1,261 @@
+"""Tables that can be read again and again, column by column, wherever they live.
+
+`open_table` looks at the source once (names, types, number of rows) and refuses what can't be read
+exactly. Reading is streamed: only the columns asked for, a chunk of rows at a time.
+"""
+
+import importlib
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import accumulate
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from evergreen.data.arrays import from_mask, to_numpy
+from evergreen.data.chunks import TIME, Chunks, from_tables
+from evergreen.data.missing import clean
+from evergreen.data.places import DataFile, find_data_files
+from evergreen.data.times import parse_times
+from evergreen.errors import DataError, UsageError
+from evergreen.settings import DataSettings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CHUNK_ROWS = 262_144
+FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+DATABASES = ("sqlite", "postgresql", "postgres", "mysql", "mariadb", "mssql", "oracle", "duckdb")
+
+
+@dataclass(frozen=True)
+class Window:
+    """A half-open stretch [start, stop) of a table, by time (naive UTC) or by row number; None is an open end.
+
+    >>> Window(None, None)
+    Window(start=None, stop=None)
+    """
+
+    start: datetime | int | None
+    stop: datetime | int | None
+
+    @property
+    def by_time(self) -> bool:
+        """Whether the ends are times, not row numbers."""
+        return isinstance(self.start, datetime) or isinstance(self.stop, datetime)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Something with named columns and rows that can be read again and again, chunk by chunk.
+
+    Values are bool, int64, float64, text (string, or dictionary of strings), timestamps in
+    microseconds (naive UTC), or null for a column without any value; other types are handed out as
+    they are. Missing values are null; a float may also be NaN. Safe to read from several threads.
+    """
+
+    name: str
+    types: dict[str, pa.DataType]
+    rows: int
+    time: str
+    _chunks: Chunks = field(repr=False)
+    _missing: tuple[str, ...] = field(repr=False)
+    _selections: dict[Window, list["_Selection"]] = field(default_factory=dict, repr=False, compare=False)
+
+    def arrays(self, column: str, window: Window | None = None) -> Iterator[pa.Array]:
+        """One column, chunk by chunk, in row order; nothing else is read, except the time for a window by time."""
+        for table in self._tables([column], window):
+            yield from table.column(0).chunks
+
+    def frames(
+        self, columns: Sequence[str], window: Window | None = None, chunk_rows: int = CHUNK_ROWS
+    ) -> "Iterator[pd.DataFrame]":
+        """Some columns in frames of at most `chunk_rows` rows, in row order, each with an index from 0."""
+        for table in self._tables(columns, window):
+            for begin in range(0, table.num_rows, chunk_rows):
+                yield table.slice(begin, chunk_rows).to_pandas()
+
+    def frame(self, columns: Sequence[str], window: Window | None = None) -> "pd.DataFrame":
+        """Some columns of all rows as one frame with an index from 0."""
+        self._check_columns(columns)
+        empty = pa.table({name: pa.array([], self.types[name]) for name in columns})
+        tables = [table.unify_dictionaries() for table in self._tables(columns, window)]
+        return pa.concat_tables([empty.cast(tables[0].schema) if tables else empty, *tables]).to_pandas()
+
+    def _tables(self, columns: Sequence[str], window: Window | None) -> Iterator[pa.Table]:
+        self._check_columns(columns)
+        for index, selection in enumerate(self._select(window)):
+            if selection is None:
+                yield self._read(index, columns)
+            elif isinstance(selection, slice):
+                if selection.stop > selection.start:
+                    yield self._read(index, columns).slice(selection.start, selection.stop - selection.start)
+            else:
+                yield self._read(index, columns).filter(from_mask(selection))
+
+    def _read(self, index: int, columns: Sequence[str]) -> pa.Table:
+        return clean(self._chunks.read(index, columns), self._missing)
+
+    def _select(self, window: Window | None) -> "list[_Selection]":
+        """Which rows of each chunk are in a window; remembered, because every column asks for the same."""
+        if window is None or (window.start is None and window.stop is None):
+            return [None] * len(self._chunks.sizes)
+        if window not in self._selections:
+            by_time = window.by_time
+            self._selections[window] = self._select_times(window) if by_time else self._select_rows(window)
+        return self._selections[window]
+
+    def _select_rows(self, window: Window) -> "list[_Selection]":
+        start = 0 if window.start is None else int(window.start)  # type: ignore[arg-type]
+        stop = self.rows if window.stop is None else int(window.stop)  # type: ignore[arg-type]
+        ends = list(accumulate(self._chunks.sizes))
+        begins = [end - size for end, size in zip(ends, self._chunks.sizes, strict=True)]
+        return [
+            slice(max(start - begin, 0), max(min(stop, end) - begin, 0))
+            for begin, end in zip(begins, ends, strict=True)
+        ]
+
+    def _select_times(self, window: Window) -> "list[_Selection]":
+        if not self.time:
+            raise UsageError(f"{self.name}: a window by time needs data.time, the column that says when.")
+        chunks = (self._read(index, [self.time]).column(0) for index in range(len(self._chunks.sizes)))
+        return [_shorten(_within(times, window)) for times in chunks]
+
+    def _check_columns(self, columns: Sequence[str]) -> None:
+        absent = [name for name in columns if name not in self.types]
+        if absent:
+            raise DataError(f"{self.name}: no column {', '.join(map(repr, absent))}. Found: {', '.join(self.types)}.")
+
+
+_Selection = slice | np.ndarray | None
+
+
+def _within(times: pa.ChunkedArray, window: Window) -> np.ndarray:
+    keys = np.concatenate([to_numpy(chunk) for chunk in times.chunks])
+    inside = ~np.isnat(keys)
+    if window.start is not None:
+        inside &= keys >= np.datetime64(window.start, "us")
+    if window.stop is not None:
+        inside &= keys < np.datetime64(window.stop, "us")
+    return inside
+
+
+def _shorten(inside: np.ndarray) -> _Selection:
+    """A mask as a slice where its rows are neighbours, as in every table that is kept in order of time."""
+    rows = np.flatnonzero(inside)
+    if len(rows) == 0:
+        return slice(0, 0)
+    neighbours = rows[-1] - rows[0] + 1 == len(rows)
+    return slice(int(rows[0]), int(rows[-1]) + 1) if neighbours else inside
+
+
+def open_table(source: str, settings: DataSettings, root: Path) -> Table:
+    """The table behind a source; relative paths start from `root`.
+
+    A source is a CSV, Parquet or Feather file, a folder or glob of them (read as one table, in the
+    order of their names), an object-store URL, a database URL with `data.query`, or
+    `module:function` returning a pandas DataFrame or Arrow table. Raises `DataError` for what is not
+    there or can't be read exactly, `UsageError` for settings that can't be followed.
+    """
+    name, chunks = _open_chunks(source.strip(), settings, root)
+    rows = sum(chunks.sizes)
+    if rows == 0:
+        raise DataError(f"{name}: the table has columns ({', '.join(chunks.types)}) but no rows.")
+    time = settings.time
+    if time:
+        chunks = _with_times(name, chunks, settings)
+    return Table(name, chunks.types, rows, time, chunks, settings.missing)
+
+
+def _open_chunks(source: str, settings: DataSettings, root: Path) -> tuple[str, Chunks]:
+    if not source:
+        raise UsageError("No source of rows: set data.source, or data.reference and data.current.")
+    if FUNCTION.fullmatch(source):
+        return source, _call_function(source, root)
+    if source.split("://", maxsplit=1)[0].split("+", maxsplit=1)[0].lower() in DATABASES and "://" in source:
+        from evergreen.data.databases import read_query
+
+        return read_query(source, settings.query, root)
+    return source, _open_files(find_data_files(source, root), settings)
+
+
+def _open_files(files: tuple[DataFile, ...], settings: DataSettings) -> Chunks:
+    formats = {_format(file): file.name for file in files}
+    if len(formats) > 1:
+        examples = ", ".join(f"{name} ({kind})" for kind, name in formats.items())
+        raise DataError(f"The files of one source must have one format; found {examples}.")
+    kind = next(iter(formats))
+    if kind == "CSV":
+        from evergreen.data.csv_files import open_csv
+
+        as_text = {name for name, chosen in settings.kinds.items() if chosen in ("category", "text")}
+        return open_csv(files, settings.missing, frozenset(as_text))
+    from evergreen.data import columnar
+
+    return columnar.open_parquet(files) if kind == "Parquet" else columnar.open_feather(files)
+
+
+def _format(file: DataFile) -> str:
+    """What a file is by its first bytes; names lie more often."""
+    start = file.first_bytes(6)
+    return {b"PAR1": "Parquet", b"ARRO": "Feather"}.get(start[:4], "CSV")
+
+
+def _with_times(name: str, chunks: Chunks, settings: DataSettings) -> Chunks:
+    """The same chunks with the configured time column as timestamps."""
+    time = settings.time
+    if time not in chunks.types:
+        raise UsageError(f"{name}: data.time names the column '{time}'. Found: {', '.join(chunks.types)}.")
+    if chunks.types[time] == TIME:
+        return chunks
+
+    def read(index: int, columns: Sequence[str]) -> pa.Table:
+        table = chunks.read(index, columns)
+        if time not in columns:
+            return table
+        place = list(columns).index(time)
+        return table.set_column(place, time, parse_times(table.column(place), settings, name))
+
+    read(0, [time])  # a wrong format shows at once, not after an hour
+    return Chunks(chunks.types | {time: TIME}, chunks.sizes, read)
+
+
+def _call_function(source: str, root: Path) -> Chunks:
+    module, _, attribute = source.partition(":")
+    function = _find_function(module, attribute, root)
+    result = function()
+    if type(result).__name__ == "DataFrame" and hasattr(result, "columns"):
+        result = _from_frame(source, result)
+    if not isinstance(result, pa.Table):
+        raise DataError(f"{source}: returned {type(result).__name__}; expected a pandas DataFrame or an Arrow table.")
+    from evergreen.data.columnar import check_names
+
+    check_names(source, result.column_names)
+    return from_tables([result])
+
+
+def _find_function(module: str, attribute: str, root: Path) -> Any:
+    sys.path.insert(0, str(root.resolve()))
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        raise UsageError(f"{module}:{attribute}: no module '{error.name}', neither installed nor in {root}.") from None
+    except AttributeError:
+        raise UsageError(f"{module}:{attribute}: the module '{module}' has no function '{attribute}'.") from None
+    finally:
+        sys.path.remove(str(root.resolve()))
+
+
+def _from_frame(source: str, frame: "pd.DataFrame") -> pa.Table:
+    from evergreen.data.columnar import check_names
+
+    check_names(source, [str(name) for name in frame.columns])
+    try:
+        return pa.Table.from_pandas(frame, preserve_index=False)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise DataError(f"{source}: {'; '.join(map(str, error.args))}.") from None
