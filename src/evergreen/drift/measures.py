@@ -1,0 +1,256 @@
+"""One column of two profiles measured: every statistic, the p-values, and the two distributions for a reader.
+
+Measuring, judging (`columns`) and rendering are separate: nothing here knows a threshold.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from evergreen.drift import distances
+from evergreen.drift.summaries import BareProfile, CategoryProfile, ColumnProfile, NumberProfile
+
+PSI_GROUPS = 10  # what the customary thresholds 0.1 and 0.2 were made for
+TEST_GROUPS = 20
+SHOWN_BINS = 20
+SHOWN_LABELS = 12
+REST = "other values"
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What was found out about one column.
+
+    Attributes:
+        kind: of the reference: "number", "category", "boolean", "time" or "text".
+        problem: why it can't be compared, or "".
+        statistics: by name, finite numbers only; a statistic that is not defined here is not in it.
+        p_values: of the values, None when there is nothing to test; `p_missing` of the missing rate, likewise.
+        reference_rows, current_rows: rows with a value.
+        mover: the group that gained or lost most, in words.
+        discrete: compared by categories (or at most 20 values), not by its continuous distribution.
+    """
+
+    name: str
+    kind: str
+    problem: str = ""
+    statistics: Mapping[str, float] = field(default_factory=dict)
+    p_values: float | None = None
+    p_missing: float | None = None
+    reference_rows: int = 0
+    current_rows: int = 0
+    missing_reference: float | None = None
+    missing_current: float | None = None
+    mover: str = ""
+    discrete: bool = False
+    distribution: dict[str, Any] | None = None
+
+
+def measure_column(name: str, reference: ColumnProfile, current: ColumnProfile | None) -> Measurement:
+    """All statistics of a column from its two profiles, or the problem that prevents it."""
+    problem = _find_problem(reference, current)
+    if problem or current is None:
+        return Measurement(name, reference.kind, problem)
+    missing = _missing_facts(reference, current)
+    if current.present == 0 and reference.present:
+        return Measurement(name, reference.kind, "all values are missing in the current rows", **missing)
+    if isinstance(reference, BareProfile) or reference.present == 0:
+        return Measurement(name, reference.kind, **missing)
+    if isinstance(reference, NumberProfile) and isinstance(current, NumberProfile):
+        facts = _number_facts(reference, current)
+    elif isinstance(reference, CategoryProfile) and isinstance(current, CategoryProfile):
+        facts = _category_facts(reference, current)
+    else:
+        raise ValueError(f"column '{name}': profiles of different kinds can't be compared")
+    statistics = {key: value for key, value in facts.pop("statistics").items() if math.isfinite(value)}
+    statistics |= missing.pop("statistics")
+    return Measurement(name, reference.kind, statistics=statistics, **missing, **facts)
+
+
+def _find_problem(reference: ColumnProfile, current: ColumnProfile | None) -> str:
+    if current is None:
+        return "the column is missing in the current rows; the reference has it"
+    for column, where in ((reference, "the reference"), (current, "the current rows")):
+        if isinstance(column, BareProfile) and column.problem:
+            return f"in {where}: {column.problem}"
+    if isinstance(reference, CategoryProfile) and isinstance(current, CategoryProfile):
+        families = {reference.family, current.family} - {"null"}
+        known = sum(count for label, count in current.counts.items() if label in reference.counts)
+        if len(families) == 2 and known < current.present / 2:
+            return f"holds {current.family}s in the current rows and {reference.family}s in the reference"
+    return ""
+
+
+def _missing_facts(reference: ColumnProfile, current: ColumnProfile) -> dict[str, Any]:
+    n, m = reference.present + reference.absent, current.present + current.absent
+    before, after = reference.absent / n if n else 0.0, current.absent / m if m else 0.0
+    return {
+        "statistics": {"missing": abs(after - before)},
+        "p_missing": distances.share_p_value(current.absent, m, reference.absent, n) if n and m else None,
+        "missing_reference": before,
+        "missing_current": after,
+        "reference_rows": reference.present,
+        "current_rows": current.present,
+    }
+
+
+def _number_facts(reference: NumberProfile, current: NumberProfile) -> dict[str, Any]:
+    f, g, points = reference.counts, current.counts, reference.points
+    low, high = distances.ks_bounds(f, g, points)
+    starts = None if reference.discrete else group_starts(f, TEST_GROUPS)
+    twenty = _merged(f, g, starts)
+    ten = distances.pool(f, g)[:2] if reference.discrete else _merged(f, g, group_starts(f, PSI_GROUPS))
+    statistics = {"ks": low, "ks_upper": high, "group": distances.moved_share(*twenty)}
+    statistics |= _shape_statistics(ten, distances.pool(f, g)[:2] if reference.discrete else twenty)
+    statistics |= _scale_statistics(reference, current)
+    p_value = distances.groups_p_value(*twenty)
+    if p_value is not None and not reference.discrete:
+        p_ks = distances.ks_p_value(low, reference.present, current.present)
+        p_value = min(1.0, 2 * min(p_ks, p_value))
+    return {
+        "statistics": statistics,
+        "p_values": p_value,
+        "mover": _moved_range(reference, current, starts),
+        "discrete": reference.discrete,
+        "distribution": _shown_values(reference, current) if reference.discrete else _histogram(reference, current),
+    }
+
+
+def group_starts(counts: np.ndarray, groups: int) -> np.ndarray:
+    """Where neighbouring bins begin a new group, so that each group holds about an equal share of the reference.
+
+    A bin goes where its middle lies among the ordered rows; a point mass larger than a group stays alone.
+    """
+    middle = np.cumsum(counts) - counts / 2
+    number = np.minimum((middle / counts.sum() * groups).astype(int), groups - 1)
+    return np.flatnonzero(np.diff(number, prepend=-1))
+
+
+def _merged(f: np.ndarray, g: np.ndarray, starts: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    if starts is None:
+        return f, g
+    return np.add.reduceat(f, starts), np.add.reduceat(g, starts)
+
+
+def _shape_statistics(ten: tuple[np.ndarray, np.ndarray], twenty: tuple[np.ndarray, np.ndarray]) -> dict[str, float]:
+    psi_raw, psi = distances.psi(*ten)
+    js_raw, js = distances.jensen_shannon(*ten)
+    return {"psi": psi, "psi_raw": psi_raw, "js": js, "js_raw": js_raw, "chi2": distances.cramers_v(*twenty)}
+
+
+def _scale_statistics(reference: NumberProfile, current: NumberProfile) -> dict[str, float]:
+    """In standard deviations of the reference; none when it is constant."""
+    scale = reference.deviation
+    if not scale > 0 or not math.isfinite(scale):
+        return {}
+    lows, highs = (reference.low, current.low), (reference.high, current.high)
+    ends = min(low for low in lows if low is not None), max(high for high in highs if high is not None)
+    borders = np.clip([ends[0], *reference.edges, ends[1]], *ends) - reference.origin
+    with np.errstate(over="ignore", invalid="ignore"):
+        counts, sums = (reference.counts, current.counts), (reference.sums, current.sums)
+        distance = distances.wasserstein(counts, sums, borders) / scale
+    return {"wasserstein": distance, "mean_shift": abs(current.mean - reference.mean) / scale}
+
+
+def _moved_range(reference: NumberProfile, current: NumberProfile, starts: np.ndarray | None) -> str:
+    """The range (or value) of the group that moved most, with its shares before and after."""
+    f, g = _merged(reference.counts, current.counts, starts)
+    p, q = f / f.sum(), g / g.sum()
+    group = int(np.abs(p - q).argmax())
+    first = group if starts is None else int(starts[group])
+    last = group if starts is None else int(np.append(starts, len(reference.counts))[group + 1]) - 1
+    edges = reference.edges
+    if reference.points[last] and first >= last - 1:
+        where = f"value {edges[last]:.6g}"
+    elif first == 0:
+        where = f"values up to {edges[last]:.6g}" if last < len(edges) else "all values"
+    elif last == len(edges):
+        where = f"values above {edges[first - 1]:.6g}"
+    else:
+        where = f"values from {edges[first - 1]:.6g} to {edges[last]:.6g}"
+    return f"{where}: {_percent(p[group])} before, {_percent(q[group])} now"
+
+
+def _category_facts(reference: CategoryProfile, current: CategoryProfile) -> dict[str, Any]:
+    labels, f, g = align_labels(reference, current)
+    pooled = distances.pool(f, g)[:2]
+    p, q = f / f.sum(), g / g.sum()
+    most = int(np.abs(p - q).argmax())
+    new = "" if f[most] else " (new)"
+    return {
+        "statistics": {"group": distances.moved_share(f, g)} | _shape_statistics(pooled, pooled),
+        "p_values": distances.groups_p_value(f, g),
+        "mover": f"'{labels[most]}'{new}: {_percent(p[most])} before, {_percent(q[most])} now",
+        "discrete": True,
+        "distribution": _shown_labels(labels, p, q),
+    }
+
+
+def align_labels(reference: CategoryProfile, current: CategoryProfile) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Labels of either profile, and rows of both for each; where the reference was cut, the rest counts as one label."""
+    new = [] if reference.other else [label for label in current.counts if label not in reference.counts]
+    labels = [*reference.counts, *new]
+    f = [reference.counts.get(label, 0) for label in labels]
+    g = [current.counts.get(label, 0) for label in labels]
+    rest = reference.other, current.present - sum(g)
+    if any(rest):
+        labels, f, g = [*labels, REST], [*f, rest[0]], [*g, rest[1]]
+    return labels, np.array(f), np.array(g)
+
+
+def _shown_labels(labels: list[str], p: np.ndarray, q: np.ndarray) -> dict[str, Any]:
+    """The labels with most rows in either sample; all others as one."""
+    order = sorted(range(len(labels)), key=lambda index: -(p[index] + q[index]))
+    if len(order) > SHOWN_LABELS:
+        order = order[: SHOWN_LABELS - 1]
+    shown = {"labels": [labels[i] for i in order], "reference": p[order].tolist(), "current": q[order].tolist()}
+    if len(order) < len(labels):
+        shown["labels"].append(REST)
+        shown["reference"].append(max(0.0, 1 - float(p[order].sum())))
+        shown["current"].append(max(0.0, 1 - float(q[order].sum())))
+    return {"kind": "category", **shown}
+
+
+def _shown_values(reference: NumberProfile, current: NumberProfile) -> dict[str, Any]:
+    """A numeric column of few values, shown by value; between them what the reference never had."""
+    p, q = reference.counts / reference.present, current.counts / current.present
+    at = np.flatnonzero(reference.points)
+    if len(at) > SHOWN_LABELS - 1:
+        return _histogram(reference, current)
+    labels, before, after = [f"{reference.edges[i]:.6g}" for i in at], p[at].tolist(), q[at].tolist()
+    if q[at].sum() < 1 - 1e-9 or p[at].sum() < 1 - 1e-9:
+        labels.append(REST)
+        before.append(max(0.0, 1 - sum(before)))
+        after.append(max(0.0, 1 - sum(after)))
+    return {"kind": "category", "labels": labels, "reference": before, "current": after}
+
+
+def _histogram(reference: NumberProfile, current: NumberProfile) -> dict[str, Any]:
+    """Shares in 20 equally wide bins from the 0.5 % to the 99.5 % quantile; the outer two hold what lies beyond."""
+    curves = [_curve(column) for column in (reference, current)]
+    ends = [np.interp((0.005, 0.995), shares, values) for values, shares in curves]
+    low, high = min(end[0] for end in ends), max(end[1] for end in ends)
+    if not high > low or not math.isfinite(high - low):
+        low, high = low - 0.5, low + 0.5
+    edges = np.linspace(low, high, SHOWN_BINS + 1)
+    shares = [np.diff([0, *np.interp(edges[1:-1], *curve), 1]) for curve in curves]
+    return {
+        "kind": "number",
+        "edges": edges.tolist(),
+        "reference": shares[0].tolist(),
+        "current": shares[1].tolist(),
+    }
+
+
+def _curve(column: NumberProfile) -> tuple[np.ndarray, np.ndarray]:
+    """The distribution function at the edges, closed by the smallest and largest value; straight in between."""
+    shares = np.concatenate([[0], np.cumsum(column.counts)]) / column.present
+    values = np.clip([column.low, *column.edges, column.high], column.low, column.high)  # type: ignore[arg-type]
+    return values, shares
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
