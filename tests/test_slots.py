@@ -7,6 +7,9 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from evergreen.errors import UsageError
 from evergreen.settings import ScheduleSettings
 from evergreen.slots import (
@@ -19,8 +22,6 @@ from evergreen.slots import (
     next_slot,
     read_plan,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 YEAR = 2026
 TIMES = (time(0, 0), time(0, 30), time(1, 30), time(2, 0), time(2, 30), time(23, 30))
