@@ -1,0 +1,133 @@
+"""How much of the past to learn from: stretches of it compete on the newest training rows.
+
+Each candidate is fitted on its stretch before the validation rows and judged on them. The one with the
+most rows among those within one standard error of the best wins: older rows cost little when the world
+is stable and hurt when it has changed, and this tells the two apart. The holdout takes no part.
+"""
+
+import logging
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evergreen.scoring.intervals import spread
+from evergreen.scoring.measures import Measurement
+from evergreen.scoring.metrics import Metric, sample_rows
+from evergreen.scoring.predictions import predict
+from evergreen.settings import parse_duration
+
+if TYPE_CHECKING:
+    import pandas
+
+logger = logging.getLogger(__name__)
+
+VALIDATION_SHARE = 0.15
+MIN_ROWS = 100  # fewer rows to learn from, or to be judged on, can't show which stretch is better
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A stretch that competed: its name, the rows it was fitted on, and its score on the validation rows."""
+
+    window: str
+    rows: int
+    score: float
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The stretch to learn from; `model` was fitted on it before the validation rows, None if nothing competed."""
+
+    window: str
+    candidates: tuple[Candidate, ...] = ()
+    model: Any = None
+
+
+CANDIDATES = ("all", "25%", "10%", "5%")
+
+
+def first_rows(keys: np.ndarray, windows: Sequence[str]) -> dict[str, int]:
+    """Row number at which each stretch begins: `all`, the newest `10%`, `20000` rows or `90d`.
+
+    >>> first_rows(np.arange(1000), ("all", "10%", "300"))
+    {'all': 0, '10%': 900, '300': 700}
+    """
+    return {window: _first_row(keys, window) for window in windows}
+
+
+def _first_row(keys: np.ndarray, window: str) -> int:
+    n = len(keys)
+    if window == "all":
+        return 0
+    if window.endswith("%"):
+        return n - math.ceil(n * float(window[:-1]) / 100)
+    if window.isdigit():
+        return max(0, n - int(window))
+    return int(np.searchsorted(keys, keys[-1] - np.timedelta64(parse_duration(window)), side="right"))
+
+
+def validation_start(keys: np.ndarray) -> int:
+    """First of the newest 15 % of the rows; rows with equal keys stay together."""
+    start = len(keys) - int(len(keys) * VALIDATION_SHARE)
+    return int(np.searchsorted(keys, keys[start])) if start < len(keys) else start
+
+
+def choose_window(
+    starts: dict[str, int],
+    features: "pandas.DataFrame",
+    labels: np.ndarray,
+    *,
+    validation: int,
+    fit: Callable[[slice], Any],
+    metric: Metric,
+    task: str,
+    positive: str | None,
+) -> Choice:
+    """Let stretches compete; without enough rows, or rivals, the longest wins unopposed.
+
+    Args:
+        starts: first row of each stretch among the rows before `validation`, the longest first.
+        fit: gives a model fitted on the rows of a slice.
+    """
+    starts = {name: start for name, start in starts.items() if _can_compete(labels, start, validation, task)}
+    names = list(starts)
+    if len(names) < 2 or len(labels) - validation < MIN_ROWS:
+        return Choice(names[0] if names else "all")
+    judged = slice(validation, len(labels))
+    models = {name: fit(slice(start, validation)) for name, start in starts.items()}
+    found = {
+        name: metric.measure(sample_rows(labels[judged], predict(model, features[judged], task), positive))
+        for name, model in models.items()
+    }
+    candidates = tuple(Candidate(name, validation - starts[name], found[name].value) for name in names)
+    window = _longest_of_the_best(found, metric.higher_is_better)
+    logger.info("window %s won among %s", window, {name: round(found[name].value, 4) for name in names})
+    return Choice(window, candidates, models[window])
+
+
+def _can_compete(labels: np.ndarray, start: int, stop: int, task: str) -> bool:
+    """Enough rows, and for classification all the classes that the past knows."""
+    if stop - start < MIN_ROWS:
+        return False
+    return task != "classification" or len(np.unique(labels[start:stop])) == len(np.unique(labels[:stop]))
+
+
+def _longest_of_the_best(found: dict[str, Measurement], higher_is_better: bool) -> str:
+    """The first (longest) stretch whose score is within one standard error of the best one's."""
+    told = {name: measured for name, measured in found.items() if math.isfinite(measured.value)}
+    if not told:
+        return next(iter(found))
+    sign = 1.0 if higher_is_better else -1.0
+    best = max(told.values(), key=lambda measured: sign * measured.value)
+    return next(
+        name for name, measured in told.items() if sign * (best.value - measured.value) <= _paired_error(best, measured)
+    )
+
+
+def _paired_error(one: Measurement, other: Measurement) -> float:
+    if one.contributions is None or other.contributions is None:
+        return 0.0
+    return spread(one.contributions - other.contributions, ordered=True)

@@ -1,0 +1,183 @@
+"""From a name in the configuration to an estimator that can be fitted on a conformed frame.
+
+Preprocessing is inside the pipeline, so that training and serving can't differ, and the pipeline is
+made of scikit-learn's and the estimator's own classes only, so that `pickle.load` opens it where
+Evergreen is not installed.
+
+A conformed frame has numbers, booleans and times as `float64` with NaN for missing, and categories
+as text with NaN for missing.
+"""
+
+import importlib
+import inspect
+import sys
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evergreen.errors import UsageError
+
+if TYPE_CHECKING:
+    from evergreen.data.schema import Contract
+    from evergreen.settings import TrainingSettings
+
+MAX_LEVELS = 254  # what histogram gradient boosting can hold in a bin each; rarer ones share a level
+MAX_COLUMNS_PER_CATEGORY = 100  # one-hot columns a category becomes at most
+AUTO = "sklearn.ensemble.HistGradientBoosting"
+# No early stopping: it would judge by a random tenth of the rows, which in time-ordered tables leaks.
+AUTO_PARAMS = {"max_iter": 150, "learning_rate": 0.08, "min_samples_leaf": 30, "early_stopping": False}
+
+
+def build_estimator(training: "TrainingSettings", contract: "Contract", task: str, seed: int, root: Path) -> Any:
+    """An unfitted estimator: for `auto` and `package.Class` with its preprocessing, a pipeline.
+
+    - `auto`: histogram gradient boosting, which takes missing values as they are and categories
+      without an order; unseen categories count as missing, rare ones beyond 254 share a level.
+    - `package.Class`: made with `training.params`; estimators that take missing values get numbers
+      as they are and categories as codes, others imputed and scaled numbers and one-hot categories.
+    - `module:factory`: what the user's function returns, called with `training.params`, as it is;
+      the module is looked for in `root` too.
+
+    Parameters called `random_state` that are not set become `seed`. Raises `UsageError` when the name
+    can't be imported or does not take the parameters.
+    """
+    if ":" in training.estimator:
+        model = _call(_import(training.estimator, ":", root), training.params, training.estimator)
+        return seeded(_checked(model, training.estimator), seed)
+    name, params = training.estimator, dict(training.params)
+    if name == "auto":
+        name = AUTO + ("Classifier" if task == "classification" else "Regressor")
+        params = AUTO_PARAMS | params
+    model = _checked(_call(_import(name, ".", root), params, name), name)
+    if training.preprocessing == "auto":
+        model = _with_preprocessing(model, contract)
+    return seeded(model, seed)
+
+
+def seeded(model: Any, seed: int) -> Any:
+    """The same estimator with every `random_state` that was left open set to the seed."""
+    if not hasattr(model, "get_params"):
+        return model
+    open_ones = {
+        name: seed
+        for name, value in model.get_params(deep=True).items()
+        if value is None and name.split("__")[-1] == "random_state"
+    }
+    return model.set_params(**open_ones) if open_ones else model
+
+
+def split_pipeline(model: Any) -> tuple[Any, Any]:
+    """(preprocessing or None, the estimator that learns)."""
+    from sklearn.pipeline import Pipeline
+
+    if isinstance(model, Pipeline):
+        return (model[:-1] if len(model) > 1 else None), model[-1]
+    return None, model
+
+
+def name_estimator(model: Any) -> str:
+    """The full name of the class of the estimator that learns, as `training.estimator` takes it."""
+    kind = type(split_pipeline(model)[1])
+    package = ".".join(part for part in kind.__module__.split(".") if not part.startswith("_"))
+    return f"{package}.{kind.__qualname__}"
+
+
+def address_params(model: Any, names: Sequence[str]) -> dict[str, str]:
+    """For each parameter name of the user's the name `set_params` knows: of the pipeline or its last step.
+
+    Raises `UsageError` with the nearest known name.
+    """
+    known = set(model.get_params(deep=True))
+    addresses = {}
+    for name in names:
+        address = name if name in known else f"model__{name}"
+        if address not in known:
+            own = sorted(known_name.removeprefix("model__") for known_name in known)
+            near = get_close_matches(name, own, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"it has: {', '.join(own)}."
+            raise UsageError(f"training.search: {name_estimator(model)} has no parameter '{name}'; {hint}")
+        addresses[name] = address
+    return addresses
+
+
+def _import(name: str, separator: str, root: Path) -> Any:
+    module_name, _, attribute = name.rpartition(separator)
+    if str(root) not in sys.path:
+        sys.path.insert(0, str(root))
+    try:
+        return getattr(importlib.import_module(module_name), attribute)
+    except (ImportError, ValueError) as error:
+        raise UsageError(
+            f"training.estimator = '{name}': can't import {module_name or name} ({error}). "
+            "Use 'auto', 'package.Class' or 'module:factory', and install what it needs."
+        ) from error
+    except AttributeError:
+        raise UsageError(f"training.estimator = '{name}': {module_name} has no '{attribute}'.") from None
+
+
+def _call(factory: Any, params: Mapping[str, Any], name: str) -> Any:
+    try:
+        inspect.signature(factory).bind(**params)
+    except TypeError as error:
+        raise UsageError(f"training.params: {name} does not take them: {error}.") from None
+    except ValueError:  # no signature to read, as for some compiled classes
+        pass
+    return factory(**params)
+
+
+def _checked(model: Any, name: str) -> Any:
+    if not (hasattr(model, "fit") and hasattr(model, "predict")):
+        raise UsageError(f"training.estimator = '{name}' gives a {type(model).__name__} without fit and predict.")
+    return model
+
+
+def _with_preprocessing(model: Any, contract: "Contract") -> Any:
+    from sklearn.compose import ColumnTransformer
+    from sklearn.pipeline import Pipeline
+
+    numbers = [column.name for column in contract.columns if column.kind != "category"]
+    categories = [column.name for column in contract.columns if column.kind == "category"]
+    if _takes_missing(model):
+        steps = [("categories", _codes(), categories), ("numbers", "passthrough", numbers)]
+        if "categorical_features" in model.get_params():
+            model.set_params(categorical_features=list(range(len(categories))))
+    else:
+        steps = [("categories", _one_hot(), categories), ("numbers", _scaled(), numbers)]
+    kept = [step for step in steps if step[2]]
+    # One job: encoding columns is cheaper than sending them to other processes, at every fit and every answer.
+    columns = ColumnTransformer(kept, verbose_feature_names_out=False, n_jobs=1)
+    return Pipeline([("columns", columns), ("model", model)])
+
+
+def _takes_missing(model: Any) -> bool:
+    from sklearn.utils import get_tags
+
+    return bool(get_tags(model).input_tags.allow_nan)
+
+
+def _codes() -> Any:
+    from sklearn.preprocessing import OrdinalEncoder
+
+    nan = float("nan")
+    return OrdinalEncoder(
+        handle_unknown="use_encoded_value", unknown_value=nan, encoded_missing_value=nan, max_categories=MAX_LEVELS
+    )
+
+
+def _one_hot() -> Any:
+    from sklearn.preprocessing import OneHotEncoder
+
+    return OneHotEncoder(
+        handle_unknown="infrequent_if_exist", max_categories=MAX_COLUMNS_PER_CATEGORY, sparse_output=False
+    )
+
+
+def _scaled() -> Any:
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    return make_pipeline(
+        SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True), StandardScaler()
+    )

@@ -1,0 +1,38 @@
+"""Which features a model lives on: what happens to its loss when one of them is shuffled."""
+
+from typing import Any
+
+import numpy as np
+
+from evergreen.data.labels import label_text
+
+MAX_ROWS = 2000  # more would change the shares by less than the shuffling itself does
+
+
+def measure_importances(model: Any, features: Any, labels: np.ndarray, task: str, seed: int) -> dict[str, float]:
+    """Permutation importances as shares: each ≥ 0, together 1; all 0 when no feature matters.
+
+    The loss is the squared distance of the probabilities from the truth (or the error rate, for models
+    without probabilities), for regression the mean absolute error: smooth ones, so that a feature that
+    moves no decision by itself still counts. A feature whose shuffling lowers the loss counts 0.
+    At most 2000 rows, spread evenly, are used (Breiman 2001; one shuffle per feature).
+    """
+    rows = np.unique(np.linspace(0, len(features) - 1, MAX_ROWS).astype(np.intp))
+    frame, truth = features.iloc[rows].reset_index(drop=True), labels[rows]
+    base = _loss(model, frame, truth, task)
+    random = np.random.default_rng(seed)
+    rises = {}
+    for name in frame.columns:
+        shuffled = frame.assign(**{name: frame[name].to_numpy()[random.permutation(len(frame))]})
+        rises[name] = max(0.0, _loss(model, shuffled, truth, task) - base)
+    total = sum(rises.values())
+    return {name: rise / total if total > 0 else 0.0 for name, rise in rises.items()}
+
+
+def _loss(model: Any, frame: Any, truth: np.ndarray, task: str) -> float:
+    if task == "regression":
+        return float(np.mean(np.abs(np.ravel(model.predict(frame)) - truth)))
+    if hasattr(model, "predict_proba") and hasattr(model, "classes_"):
+        hits = label_text(truth)[:, None] == label_text(model.classes_)
+        return float(np.mean(np.sum((model.predict_proba(frame) - hits) ** 2, axis=1)))
+    return float(np.mean(label_text(np.ravel(model.predict(frame))) != label_text(truth)))
