@@ -50,11 +50,22 @@ class Metric:
 
 
 def _mean(name: str, tasks: str, losses: Losses, relative: bool = True, probabilities: bool = False) -> Metric:
-    return Metric(name, tuple(tasks.split()), False, relative, probabilities, mean_of(losses), losses)
+    measure = _needing_probabilities(name, mean_of(losses)) if probabilities else mean_of(losses)
+    return Metric(name, tuple(tasks.split()), False, relative, probabilities, measure, losses)
 
 
 def _share(name: str, measure: Measure, probabilities: bool = False, losses: Losses | None = None) -> Metric:
+    measure = _needing_probabilities(name, measure) if probabilities else measure
     return Metric(name, ("classification",), True, False, probabilities, measure, losses)
+
+
+def _needing_probabilities(name: str, measure: Measure) -> Measure:
+    def guarded(sample: Sample) -> Measurement:
+        if sample.probabilities is None:
+            return measures.undefined(f"{name} needs probabilities, and the model has no predict_proba")
+        return measure(sample)
+
+    return guarded
 
 
 def _no_costs(sample: Sample) -> np.ndarray:
@@ -233,7 +244,7 @@ def score(
 
 def score_sample(metric: Metric, sample: Sample, confidence: float = 0.95, seed: int = 0) -> Score:
     """`score`, for rows that are coded already."""
-    found = _measure(metric, sample)
+    found = metric.measure(sample)
     rows = len(sample.truth)
     if not math.isfinite(found.value):
         return Score(metric.name, math.nan, math.nan, math.nan, math.nan, rows, reason=found.reason)
@@ -242,12 +253,6 @@ def score_sample(metric: Metric, sample: Sample, confidence: float = 0.95, seed:
     known = Score(metric.name, found.value, math.nan, math.nan, error, rows, effective)
     low, high = bounds(known, confidence)
     return replace(known, low=low, high=high)
-
-
-def _measure(metric: Metric, sample: Sample) -> Measurement:
-    if metric.needs_probabilities and sample.probabilities is None:
-        return measures.undefined(f"{metric.name} needs probabilities, and the model has no predict_proba")
-    return metric.measure(sample)
 
 
 def _spread(contributions: np.ndarray, sample: Sample) -> float:
@@ -286,10 +291,16 @@ def score_all(
     positive: str | None = None,
 ) -> dict[str, Score]:
     """Every metric that applies to the task and that these rows can tell; for a card or a report."""
-    settings = settings or PerformanceSettings()
-    sample = sample_rows(y, predictions, positive)
+    settings = (settings or PerformanceSettings()).model_copy(update={"confidence": confidence})
+    return score_samples(task, sample_rows(y, predictions, positive), settings, root, seed)
+
+
+def score_samples(
+    task: str, sample: Sample, settings: PerformanceSettings, root: Path = Path(), seed: int = 0
+) -> dict[str, Score]:
+    """`score_all`, for rows that are coded already."""
     chosen = [metric for metric in METRICS.values() if task in metric.tasks and _given(metric, settings)]
-    found = [score_sample(_configured(metric, settings, root), sample, confidence, seed) for metric in chosen]
+    found = [score_sample(_configured(metric, settings, root), sample, settings.confidence, seed) for metric in chosen]
     return {score.metric: score for score in found if score.defined}
 
 
