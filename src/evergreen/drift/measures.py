@@ -190,7 +190,7 @@ def _category_facts(reference: CategoryProfile, current: CategoryProfile) -> dic
 
 
 def align_labels(reference: CategoryProfile, current: CategoryProfile) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Labels of either profile, and rows of both for each; where the reference was cut, the rest counts as one label."""
+    """Labels of either profile, and rows of both for each; what a cut reference does not name is one label."""
     new = [] if reference.other else [label for label in current.counts if label not in reference.counts]
     labels = [*reference.counts, *new]
     f = [reference.counts.get(label, 0) for label in labels]
@@ -248,7 +248,7 @@ def _histogram(reference: NumberProfile, current: NumberProfile) -> dict[str, An
 def _curve(column: NumberProfile) -> tuple[np.ndarray, np.ndarray]:
     """The distribution function at the edges, closed by the smallest and largest value; straight in between."""
     shares = np.concatenate([[0], np.cumsum(column.counts)]) / column.present
-    values = np.clip([column.low, *column.edges, column.high], column.low, column.high)  # type: ignore[arg-type]
+    values = np.clip([column.low, *column.edges, column.high], column.low, column.high)
     return values, shares
 
 

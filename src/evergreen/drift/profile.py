@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from evergreen.data.arrays import to_numpy
 from evergreen.drift.summaries import (
     BareProfile,
     CategoryProfile,
@@ -187,18 +188,12 @@ def _family(stored: pa.DataType) -> str:
 
 
 def _numbers(chunks: Iterable[pa.Array]) -> Iterator[np.ndarray]:
-    """Chunks as float64 with NaN for missing, without the detour that makes pyarrow import pandas (0.3 s)."""
+    """Chunks as float64, NaN for missing; not to be written into."""
     for chunk in chunks:
-        if pa.types.is_null(chunk.type):
-            yield np.full(len(chunk), np.nan)
-            continue
-        present = chunk.drop_null()
-        if pa.types.is_dictionary(present.type):
-            present = present.dictionary_decode()
-        if pa.types.is_boolean(present.type) or pa.types.is_decimal(present.type):
-            present = present.cast(pa.float64() if pa.types.is_decimal(present.type) else pa.uint8())
-        values = np.from_dlpack(present).astype(np.float64, copy=False)
-        yield values if len(present) == len(chunk) else np.append(values, np.full(len(chunk) - len(present), np.nan))
+        values = chunk.dictionary_decode() if pa.types.is_dictionary(chunk.type) else chunk
+        if pa.types.is_decimal(values.type):
+            values = values.cast(pa.float64())
+        yield to_numpy(values).astype(np.float64, copy=False)
 
 
 def _count_labels(chunks: Iterable[pa.Array], kind: str, family: str) -> CategoryProfile:

@@ -1,0 +1,265 @@
+"""Which columns drifted: surely (a corrected p-value) and materially (an effect size), both or not at all.
+
+A test alone alarms on nothing as soon as there are many rows or columns; a threshold alone alarms on noise
+where there are few rows. So a column has drifted when its change is significant at `alpha` after correction
+over all columns and their missing rates, *and* large enough; one of the two alone is worth watching.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import Any
+
+from evergreen.drift import distances
+from evergreen.drift.correction import adjust_p_values
+from evergreen.drift.measures import Measurement, measure_column
+from evergreen.drift.profile import Profile
+from evergreen.settings import DriftRule, DriftSettings
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """A statistic by which a column can be judged: its words, and the threshold where a rule names none."""
+
+    words: str
+    threshold: float
+
+
+# The thresholds are those of the field; that of chi2 is an effect (Cramér's V), not a p-value, which any small change
+# passes when there are enough rows. As shifts of a normal column, in standard deviations, they mean
+#   ks 0.25   psi 0.46   js 0.24   wasserstein 0.10   chi2 0.20   mean_shift 2.0
+STATISTICS = {
+    "ks": Statistic("KS distance", 0.10),
+    "psi": Statistic("PSI", 0.20),
+    "js": Statistic("Jensen-Shannon distance", 0.10),
+    "wasserstein": Statistic("Wasserstein distance in standard deviations", 0.10),
+    "chi2": Statistic("Cramér's V", 0.10),
+    "mean_shift": Statistic("shift of the mean in standard deviations", 2.0),
+    "group": Statistic("share of rows moved in one group", 0.05),
+    "missing": Statistic("change of the missing rate", 0.05),
+}
+
+
+@dataclass(frozen=True)
+class ColumnDrift:
+    """The one verdict on a column, with the numbers it rests on.
+
+    Attributes:
+        status: "drift" (sure and material), "watch" (one of the two), "no_drift", "not_enough_evidence" (too few
+            rows), "skipped" (values of this kind are not compared) or "invalid" (can't be compared).
+        statistic, effect, threshold: the one that decided, or came nearest to its threshold.
+        p_value, p_adjusted: of the test that belongs to it, before and after the correction over columns.
+        missing_reference, missing_current: missing rates in [0, 1].
+        equivalent_shift: the shift of a normal column, in standard deviations, with the same effect.
+        smallest_shift: the one that is found with 80 % probability in so many rows; None for categories.
+        statistics: all of them by name, whatever the rule.
+        distribution: shares for a chart: "edges" (numbers) or "labels" (categories), "reference", "current".
+        importance: the share of the model's permutation importance, where it is known.
+    """
+
+    name: str
+    kind: str
+    status: str
+    reason: str
+    statistic: str | None = None
+    effect: float | None = None
+    threshold: float | None = None
+    p_value: float | None = None
+    p_adjusted: float | None = None
+    missing_reference: float | None = None
+    missing_current: float | None = None
+    equivalent_shift: float | None = None
+    smallest_shift: float | None = None
+    statistics: dict[str, float] | None = None
+    distribution: dict[str, Any] | None = None
+    importance: float | None = None
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """One effect beside its threshold."""
+
+    statistic: str
+    effect: float
+    threshold: float
+
+    @property
+    def reach(self) -> float:
+        """1 or more: material."""
+        return self.effect / self.threshold
+
+
+@dataclass(frozen=True)
+class Side:
+    """One thing about a column that may have drifted, its values or its missing rate: the test and the effect."""
+
+    criterion: Criterion
+    p_value: float
+    p_adjusted: float
+    significant: bool
+    enough: bool
+
+    @property
+    def material(self) -> bool:
+        return self.criterion.reach >= 1
+
+    @property
+    def drifted(self) -> bool:
+        return self.significant and self.material and self.enough
+
+    @property
+    def weight(self) -> tuple[bool, bool, float]:
+        """What makes it the one to report."""
+        return self.drifted, self.significant, self.criterion.reach
+
+
+def compare_profiles(reference: Profile, current: Profile, settings: DriftSettings) -> tuple[ColumnDrift, ...]:
+    """Judge every column of the reference; one family of tests, corrected together.
+
+    `current` must have been profiled against `reference`. Predictions and the target are families of their own:
+    call it on profiles of just them. Columns come in the order of the reference.
+    """
+    measured = [measure_column(name, column, current.columns.get(name)) for name, column in reference.columns.items()]
+    tests = [p for column in measured for p in (column.p_values, column.p_missing) if p is not None]
+    adjusted = iter(adjust_p_values(tests, settings.correction).tolist())
+    enough = min(reference.rows, current.rows) >= settings.min_rows
+    family = 1 if settings.correction == "none" else max(1, len(tests))
+    results = []
+    for column in measured:
+        values = next(adjusted) if column.p_values is not None else None
+        missing = next(adjusted) if column.p_missing is not None else None
+        judged = _judge(column, values, missing, settings, enough)
+        results.append(replace(judged, smallest_shift=_smallest_shift(column, family, settings.alpha)))
+    return tuple(results)
+
+
+def _judge(
+    column: Measurement, values: float | None, missing: float | None, settings: DriftSettings, enough: bool
+) -> ColumnDrift:
+    if column.problem:
+        return _result(column, "invalid", column.problem[0].upper() + column.problem[1:] + ".")
+    few_values = min(column.reference_rows, column.current_rows) < settings.min_rows
+    criterion, remark = choose_criterion(column, settings)
+    sides = []
+    if values is not None and column.p_values is not None and criterion is not None:
+        significant = values <= settings.alpha
+        sides.append(Side(criterion, column.p_values, values, significant, enough and not few_values))
+    if missing is not None and column.p_missing is not None:
+        moved = Criterion("missing", column.statistics["missing"], settings.min_missing)
+        sides.append(Side(moved, column.p_missing, missing, missing <= settings.alpha, enough))
+    if not sides:
+        return _untested(column, enough)
+    side = max(sides, key=lambda one: one.weight)
+    bare = column.kind in ("time", "text")
+    status = _status(sides, enough, few_values and not bare)
+    if bare and status == "no_drift":
+        return _result(
+            column, "skipped", f"Values of kind {column.kind} are not compared; the missing rate did not move."
+        )
+    return _result(column, status, _explain(column, side, status, settings) + remark, side)
+
+
+def _status(sides: Sequence[Side], enough: bool, few_values: bool) -> str:
+    if any(side.drifted for side in sides):
+        return "drift"
+    if any(side.significant for side in sides):
+        return "watch"
+    if not enough or few_values:
+        return "not_enough_evidence"
+    return "watch" if any(side.material for side in sides) else "no_drift"
+
+
+def _untested(column: Measurement, enough: bool) -> ColumnDrift:
+    if column.kind in ("time", "text"):
+        return _result(column, "skipped", f"Values of kind {column.kind} are not compared; none is missing.")
+    if column.reference_rows == 0:
+        return _result(column, "skipped", "The column has no values in either sample.")
+    if not enough:
+        return _result(column, "not_enough_evidence", "One and the same value in the few rows there are.")
+    return _result(column, "no_drift", "One and the same value in all rows of both samples.")
+
+
+def choose_criterion(column: Measurement, settings: DriftSettings) -> tuple[Criterion | None, str]:
+    """The effect that decides for the column's values, and a remark when a rule of the user's did not apply.
+
+    The first rule whose pattern fits and whose statistic is defined for the column wins; else the default:
+    of KS distance, PSI and the most moved group the one nearest to (or furthest beyond) its threshold.
+    """
+    remark = ""
+    for rule in settings.rules:
+        if not fnmatchcase(column.name, rule.columns):
+            continue
+        if rule.statistic == "default":
+            break
+        if rule.statistic in column.statistics:
+            return Criterion(rule.statistic, column.statistics[rule.statistic], _threshold(rule)), remark
+        remark = f" (The rule '{rule.columns}' does not apply: {STATISTICS[rule.statistic].words} is not defined here.)"
+    limits = {"ks": settings.min_ks, "psi": settings.min_psi, "group": settings.min_group}
+    criteria = [
+        Criterion(name, column.statistics[name], limit) for name, limit in limits.items() if name in column.statistics
+    ]
+    return max(criteria, key=lambda one: one.reach, default=None), remark
+
+
+def _threshold(rule: DriftRule) -> float:
+    return rule.threshold if rule.threshold is not None else STATISTICS[rule.statistic].threshold
+
+
+def _result(column: Measurement, status: str, reason: str, side: Side | None = None) -> ColumnDrift:
+    result = ColumnDrift(
+        column.name,
+        column.kind,
+        status,
+        reason,
+        missing_reference=column.missing_reference,
+        missing_current=column.missing_current,
+        statistics=dict(column.statistics),
+        distribution=column.distribution,
+    )
+    if side is None:
+        return result
+    criterion = side.criterion
+    scale = "share" if criterion.statistic == "missing" or _is_share(column, criterion) else criterion.statistic
+    return replace(
+        result,
+        statistic=criterion.statistic,
+        effect=criterion.effect,
+        threshold=criterion.threshold,
+        p_value=side.p_value,
+        p_adjusted=side.p_adjusted,
+        equivalent_shift=distances.equivalent_shift(scale, criterion.effect),
+    )
+
+
+def _is_share(column: Measurement, criterion: Criterion) -> bool:
+    return criterion.statistic == "group" and column.discrete
+
+
+def _smallest_shift(column: Measurement, tests: int, alpha: float) -> float | None:
+    if column.kind != "number" or column.p_values is None:
+        return None
+    return distances.smallest_shift(column.reference_rows, column.current_rows, tests, alpha)
+
+
+def _explain(column: Measurement, side: Side, status: str, settings: DriftSettings) -> str:
+    effect = _effect_words(column, side.criterion)
+    chance = f"p = {side.p_adjusted:.2g} after correction"
+    if status == "drift":
+        return f"{effect}; {chance}."
+    if status == "no_drift":
+        return f"{effect}; {chance}: no material change."
+    if side.significant and side.material:
+        return f"{effect}; {chance}; but there are fewer than {settings.min_rows} rows to judge by (drift.min_rows)."
+    if side.significant:
+        return f"{effect}; {chance}: a sure change, but a small one."
+    if status == "watch":
+        return f"{effect}; but {chance}: as much can be chance in so few rows."
+    return f"Fewer than {settings.min_rows} rows with a value (drift.min_rows); {effect}; {chance}."
+
+
+def _effect_words(column: Measurement, criterion: Criterion) -> str:
+    if criterion.statistic == "missing":
+        before, after = 100 * (column.missing_reference or 0), 100 * (column.missing_current or 0)
+        return f"missing values {before:.1f} % before, {after:.1f} % now (limit {100 * criterion.threshold:g} points)"
+    words = f"{STATISTICS[criterion.statistic].words} {criterion.effect:.3g} (limit {criterion.threshold:g})"
+    return f"{words}, {column.mover}" if column.mover else words

@@ -1,0 +1,289 @@
+"""The verdict on a whole table, computed once and read everywhere: text, JSON, page, exit code, alert.
+
+It has three values: "drift", "no_drift", "not_enough_evidence".
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from evergreen.drift.columns import ColumnDrift
+from evergreen.drift.profile import Profile
+
+if TYPE_CHECKING:
+    from evergreen.data.schema import Finding
+    from evergreen.drift.performance import PerformanceReport
+    from evergreen.settings import DriftSettings
+
+FORMAT = 1
+LOSSES = ("degraded", "severe", "breach")
+ORDER = ("invalid", "drift", "watch", "no_drift", "not_enough_evidence", "skipped")
+NAMED = 5  # columns named in a sentence
+
+
+@dataclass(frozen=True)
+class Extent:
+    """Which rows were looked at."""
+
+    rows: int
+    source: str
+    start: str | None
+    stop: str | None
+
+
+@dataclass(frozen=True)
+class FamilyDrift:
+    """The verdict on columns judged together, apart from the features: predictions, or the target."""
+
+    verdict: str
+    columns: tuple[ColumnDrift, ...]
+
+
+@dataclass(frozen=True)
+class DriftReport:
+    """Is the world still what the model learned?
+
+    Attributes:
+        verdict: on the features: "drift" when any column drifted, "not_enough_evidence" when nothing could be judged.
+        severity: "minor", "moderate" or "major", by the share of importance that drifted; None without drift.
+        reasons: sentences for people, the most important first.
+        retraining_recommended: drift of features or predictions, or a proven loss, and data that can be trusted.
+        quality: findings about the data itself; never called drift.
+        predictions, target: families of their own, with their own correction; None when not looked at.
+        performance: on labelled rows; None without labels.
+    """
+
+    verdict: str
+    severity: str | None
+    reasons: tuple[str, ...]
+    retraining_recommended: bool
+    reference: Extent
+    current: Extent
+    columns: tuple[ColumnDrift, ...]
+    quality: "tuple[Finding, ...]" = ()
+    predictions: FamilyDrift | None = None
+    target: FamilyDrift | None = None
+    performance: "PerformanceReport | None" = None
+
+    @property
+    def drifted(self) -> tuple[str, ...]:
+        """Names of the feature columns that drifted."""
+        return tuple(column.name for column in self.columns if column.status == "drift")
+
+    def __str__(self) -> str:
+        """Headline and reasons, in the words the field knows."""
+        headlines = []
+        if self.verdict == "drift":
+            headlines.append("DATA DRIFT DETECTED!")
+        if self.performance is not None and self.performance.verdict in LOSSES:
+            headlines.append("PERFORMANCE DRIFT DETECTED!")
+        if self.retraining_recommended:
+            headlines.append("RETRAINING RECOMMENDED")
+        calm = {"no_drift": "No drift", "not_enough_evidence": "Not enough evidence"}
+        return "\n".join([*(headlines or [calm.get(self.verdict, "")]), *self.reasons])
+
+
+def conclude(
+    reference: Profile,
+    current: Profile,
+    columns: Sequence[ColumnDrift],
+    settings: "DriftSettings",
+    *,
+    quality: "Sequence[Finding]" = (),
+    predictions: Sequence[ColumnDrift] | None = None,
+    target: Sequence[ColumnDrift] | None = None,
+    performance: "PerformanceReport | None" = None,
+    importances: Mapping[str, float] | None = None,
+) -> DriftReport:
+    """The verdict on a table from the verdicts on its columns.
+
+    Columns come out by impact: those that can't be compared, then drift, most important and strongest first.
+    `importances` are shares by column, 0 for a column it does not name; without any, every column counts the same.
+    """
+    if importances:
+        columns = [replace(column, importance=importances.get(column.name, 0.0)) for column in columns]
+    ordered = tuple(sorted(columns, key=_impact))
+    enough = min(reference.rows, current.rows) >= settings.min_rows
+    report = DriftReport(
+        judge_family(ordered, enough),
+        grade_severity(ordered),
+        (),
+        False,
+        _extent(reference),
+        _extent(current),
+        ordered,
+        tuple(quality),
+        _family(predictions, enough),
+        _family(target, enough),
+        performance,
+    )
+    return replace(report, reasons=_find_reasons(report, settings), retraining_recommended=_recommends(report))
+
+
+def judge_family(columns: Sequence[ColumnDrift], enough_rows: bool) -> str:
+    """One verdict for columns judged together."""
+    statuses = {column.status for column in columns}
+    if "drift" in statuses:
+        return "drift"
+    return "no_drift" if enough_rows and statuses & {"watch", "no_drift"} else "not_enough_evidence"
+
+
+def grade_severity(columns: Sequence[ColumnDrift]) -> str | None:
+    """How much of what the model uses has drifted: below 0.1 "minor", below 0.3 "moderate", else "major".
+
+    By importance where it is known, else by the share of the columns that can be judged. None without drift.
+    """
+    judged = [column for column in columns if column.status not in ("skipped", "invalid")]
+    drifted = [column for column in judged if column.status == "drift"]
+    if not drifted:
+        return None
+    total = math.fsum(column.importance or 0.0 for column in judged)
+    if total > 0:
+        share = math.fsum(column.importance or 0.0 for column in drifted) / total
+    else:
+        share = len(drifted) / len(judged)
+    return "minor" if share < 0.1 else "moderate" if share < 0.3 else "major"
+
+
+def to_document(report: DriftReport) -> dict[str, Any]:
+    """The report as plain JSON types, without NaN or infinities; the contract of `docs/results.schema.json`.
+
+    Measured numbers are rounded to 6 digits, so that the order of rows can't show in the last ones.
+    """
+    families = {
+        name: None if family is None else {"verdict": family.verdict, "columns": _documents(family.columns)}
+        for name, family in (("predictions", report.predictions), ("target", report.target))
+    }
+    return {
+        "format": FORMAT,
+        "verdict": report.verdict,
+        "severity": report.severity,
+        "reasons": list(report.reasons),
+        "retraining_recommended": report.retraining_recommended,
+        "reference": _extent_document(report.reference),
+        "current": _extent_document(report.current),
+        "columns": _documents(report.columns),
+        "quality": [asdict(finding) for finding in report.quality],
+        "joint": None,
+        **families,
+        "performance": None if report.performance is None else _performance_document(report.performance),
+    }
+
+
+def _family(columns: Sequence[ColumnDrift] | None, enough: bool) -> FamilyDrift | None:
+    if columns is None:
+        return None
+    return FamilyDrift(judge_family(columns, enough), tuple(sorted(columns, key=_impact)))
+
+
+def _recommends(report: DriftReport) -> bool:
+    families = (report.verdict, report.predictions.verdict if report.predictions else "")
+    lost = report.performance is not None and report.performance.verdict in LOSSES
+    return ("drift" in families or lost) and not any(finding.blocking for finding in report.quality)
+
+
+def _impact(column: ColumnDrift) -> tuple[int, float, float]:
+    reach = (column.effect or 0.0) / column.threshold if column.threshold else 0.0
+    return ORDER.index(column.status), -(column.importance or 0.0), -reach
+
+
+def _extent(profile: Profile) -> Extent:
+    return Extent(profile.rows, profile.source, profile.start, profile.stop)
+
+
+def _find_reasons(report: DriftReport, settings: "DriftSettings") -> tuple[str, ...]:
+    """Most important first: what drifted, predictions, target, performance, quality, and what could not be judged."""
+    reasons = _drift_reasons(_with_status(report, "drift"), report.severity)
+    for name, family in (("prediction", report.predictions), ("target", report.target)):
+        drifted = [column for column in family.columns if column.status == "drift"] if family else []
+        reasons += [f"The {name} drifted ({column.name}): {column.reason}" for column in drifted]
+    reasons += report.performance.reasons if report.performance else ()
+    reasons += [f"Data quality: {finding.text}" for finding in report.quality if finding.blocking]
+    reasons += _invalid_reasons(_with_status(report, "invalid"))
+    if min(report.reference.rows, report.current.rows) < settings.min_rows:
+        reasons.append(_too_few(report, settings))
+    elif report.verdict != "drift":
+        reasons.append(_calm(report))
+    return tuple(reasons)
+
+
+def _with_status(report: DriftReport, *statuses: str) -> list[ColumnDrift]:
+    return [column for column in report.columns if column.status in statuses]
+
+
+def _drift_reasons(drifted: Sequence[ColumnDrift], severity: str | None) -> list[str]:
+    sentences = [f"{column.name}: {column.reason}" for column in drifted[:NAMED]]
+    if len(drifted) > NAMED:
+        sentences.append(f"And {len(drifted) - NAMED} more columns drifted. The drift is {severity}.")
+    return sentences
+
+
+def _invalid_reasons(invalid: Sequence[ColumnDrift]) -> list[str]:
+    sentences = [f"{column.name} can't be compared: {column.reason}" for column in invalid[:NAMED]]
+    return sentences + ([f"And {len(invalid) - NAMED} more columns can't be compared."] if len(invalid) > NAMED else [])
+
+
+def _too_few(report: DriftReport, settings: "DriftSettings") -> str:
+    return (
+        f"Too few rows to judge by: {report.reference.rows:,} in the reference and {report.current.rows:,} now; "
+        f"{settings.min_rows:,} of each are needed (drift.min_rows).{_sight(report.columns)}"
+    )
+
+
+def _calm(report: DriftReport) -> str:
+    judged = _with_status(report, "no_drift", "watch")
+    if not judged:
+        return "No column could be compared: none has enough values of a kind that can be tested."
+    watched = _with_status(report, "watch")
+    watch = f" Worth watching: {_names(watched)}." if watched else ""
+    return f"No material change in {len(judged)} columns.{_sight(judged)}{watch}"
+
+
+def _sight(columns: Sequence[ColumnDrift]) -> str:
+    """What could have been seen in so many rows."""
+    shifts = [column.smallest_shift for column in columns if column.smallest_shift is not None]
+    return f" A shift of {max(shifts):.2g} standard deviations would have shown." if shifts else ""
+
+
+def _names(columns: Sequence[ColumnDrift]) -> str:
+    more = f" and {len(columns) - NAMED} more" if len(columns) > NAMED else ""
+    return ", ".join(column.name for column in columns[:NAMED]) + more
+
+
+def _extent_document(extent: Extent) -> dict[str, Any]:
+    return {"rows": extent.rows, "source": extent.source, "from": extent.start, "to": extent.stop}
+
+
+def _documents(columns: Sequence[ColumnDrift]) -> list[dict[str, Any]]:
+    return [_rounded(asdict(column)) for column in columns]
+
+
+def _performance_document(report: "PerformanceReport") -> dict[str, Any]:
+    names = ("metric", "higher_is_better", "baseline", "current", "interval", "drop", "drop_interval", "verdict")
+    names += ("reasons", "from_labels", "labelled_rows", "labels_needed", "coverage", "floor")
+    blocks = [
+        {"from": block.start, "to": block.stop, "rows": block.rows, "value": block.value}
+        | {"interval": [block.low, block.high]}
+        for block in report.blocks
+    ]
+    scores = {
+        name: {
+            "baseline": report.baselines[name].value if name in report.baselines else None,
+            "current": score.value,
+            "interval": [score.low, score.high],
+        }
+        for name, score in report.scores.items()
+    }
+    return _rounded({name: getattr(report, name) for name in names} | {"blocks": blocks, "scores": scores})
+
+
+def _rounded(value: Any) -> Any:
+    """Plain types with numbers of 6 digits, NaN and infinities as None."""
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(item) for item in value]
+    if isinstance(value, float):
+        return float(f"{value:.6g}") if math.isfinite(value) else None
+    return value
