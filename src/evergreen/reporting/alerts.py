@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+NO_LIMIT = 300.0  # seconds; a timeout taken out of the settings must still not hang a nightly run for ever
 MAX_BODY = 1500  # the shortest of the common services cut below 2,000 characters
 
 
@@ -124,11 +125,11 @@ def send_alerts(
     outbox = read_outbox(outbox_path)
     alerts, states = alert_changes(document, outbox.states)
     wanted = tuple(alert for alert in alerts if alert.event in settings.events)
-    return deliver(wanted, outbox_path, replace(outbox, states=states), urls, settings, now)
+    return deliver(wanted, outbox_path, replace(outbox, states=states), urls=urls, settings=settings, now=now)
 
 
 def deliver(
-    alerts: Sequence[Alert], outbox_path: Path, outbox: Outbox, urls: str, settings: AlertSettings, now: datetime
+    alerts: Sequence[Alert], outbox_path: Path, outbox: Outbox, *, urls: str, settings: AlertSettings, now: datetime
 ) -> Delivery:
     """Send what waits in the outbox, then `alerts`; what doesn't arrive within the time limit waits for the next run.
 
@@ -140,8 +141,9 @@ def deliver(
     _write_outbox(outbox_path, outbox)
     if not pending:
         return Delivery(0, 0, outbox.dropped)
-    services = _open_services(urls)
-    arrived = _send_everywhere(pending, services, settings.timeout.total_seconds() if settings.timeout else None)
+    limit = settings.timeout.total_seconds() if settings.timeout else NO_LIMIT
+    services = _open_services(urls, limit)
+    arrived = _send_everywhere(pending, services, limit)
     told = [replace(alert, arrived=got) for alert, got in zip(pending, arrived, strict=True)]
     waiting = tuple(alert for alert in told if not services or set(services) - set(alert.arrived))
     _write_outbox(outbox_path, replace(outbox, pending=waiting))
@@ -151,7 +153,7 @@ def deliver(
     return Delivery(len(told) - len(waiting), len(waiting), outbox.dropped, failing)
 
 
-def _open_services(urls: str) -> dict[str, "NotifyBase"]:
+def _open_services(urls: str, limit: float) -> dict[str, "NotifyBase"]:
     """The services behind the addresses, by a name that can be shown and stored."""
     import apprise
 
@@ -162,6 +164,9 @@ def _open_services(urls: str) -> dict[str, "NotifyBase"]:
     box = apprise.Apprise(asset=asset)
     if not box.add(urls):
         logger.warning("an alert address was not understood and is left out; apprise's documentation has the forms")
+    for service in box:
+        service.socket_connect_timeout = min(service.socket_connect_timeout, limit)
+        service.socket_read_timeout = min(service.socket_read_timeout, limit)
     return {_shown_address(service): service for service in box}
 
 
@@ -176,7 +181,7 @@ def _shown_address(service: "NotifyBase") -> str:
 
 
 def _send_everywhere(
-    alerts: Sequence[Alert], services: Mapping[str, "NotifyBase"], limit: float | None
+    alerts: Sequence[Alert], services: Mapping[str, "NotifyBase"], limit: float
 ) -> list[tuple[str, ...]]:
     """Send to all services side by side, at most `limit` seconds; per alert, the addresses that have it now.
 
@@ -186,7 +191,7 @@ def _send_everywhere(
     arrived = [[address for address in alert.arrived if address in services] for alert in alerts]
     stopped = threading.Event()
     senders = [
-        threading.Thread(target=_send_to_one, args=(alerts, arrived, address, service, limit, stopped), daemon=True)
+        threading.Thread(target=_send_to_one, args=(alerts, arrived, address, service, stopped), daemon=True)
         for address, service in services.items()
     ]
     everything = threading.Thread(target=_run_all, args=(senders,), daemon=True)
@@ -208,15 +213,11 @@ def _send_to_one(
     arrived: list[list[str]],
     address: str,
     service: "NotifyBase",
-    limit: float | None,
     stopped: threading.Event,
 ) -> None:
     """Send to one service, oldest first, until one fails: whoever is down now is down for the rest too."""
     import apprise
 
-    if limit:
-        service.socket_connect_timeout = min(service.socket_connect_timeout, limit)
-        service.socket_read_timeout = min(service.socket_read_timeout, limit)
     box = apprise.Apprise(asset=service.asset)
     box.add(service)
     for alert, addresses in zip(alerts, arrived, strict=True):

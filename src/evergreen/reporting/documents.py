@@ -7,7 +7,7 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from pathlib import Path, PurePath
 from typing import Any
@@ -19,6 +19,18 @@ FORMAT = 1
 RUN_NAME = re.compile(r"\d{8}T\d{6}Z-[0-9a-z]{1,16}")
 ENDINGS = ("json", "html", "md")
 MAX_TEXT = 600  # one value from a table may be megabytes; a report needs enough of it to be recognised
+COLUMN_KEYS = (
+    *("name", "kind", "status", "reason", "statistic", "effect", "threshold", "p_value", "p_adjusted"),
+    *("missing_reference", "missing_current", "equivalent_shift", "smallest_shift", "importance", "distribution"),
+)
+PERFORMANCE_KEYS = (
+    *("metric", "baseline", "current", "interval", "drop", "drop_interval", "verdict", "reasons", "labelled_rows"),
+    *("labels_needed", "coverage", "floor", "blocks", "scores"),
+)
+COMPARISON_KEYS = (
+    *("metric", "champion", "challenger", "gain", "interval", "p_value", "winner", "forced", "reasons", "rows"),
+    *("leaked_rows", "slices", "scores"),
+)
 NUMBER = re.compile(r"[-+]?\d[\d_,. ]*([eE][-+]?\d+)?%?")
 
 
@@ -83,9 +95,20 @@ def as_run_document(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def showable(document: Mapping[str, Any]) -> dict[str, Any]:
-    """The run document with every text in it safe to show; what all renderers start from."""
-    prepared: dict[str, Any] = _shown(jsonable(as_run_document(document)))
-    return prepared
+    """The run document with every text in it safe to show and every part whole; what all renderers start from."""
+    shown: dict[str, Any] = _shown(jsonable(as_run_document(document)))
+    if drift := shown.get("drift"):
+        for part in (drift, drift.get("predictions"), drift.get("target")):
+            if part:
+                part["columns"] = [_whole(column, COLUMN_KEYS) for column in part.get("columns") or []]
+        drift["performance"] = _whole(drift.get("performance"), PERFORMANCE_KEYS)
+    shown["comparison"] = _whole(shown.get("comparison"), COMPARISON_KEYS)
+    return shown
+
+
+def _whole(part: dict[str, Any] | None, keys: Sequence[str]) -> dict[str, Any] | None:
+    """The part with null for every optional key that it leaves out."""
+    return dict.fromkeys(keys) | part if part else None
 
 
 def _shown(value: Any) -> Any:

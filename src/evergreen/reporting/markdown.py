@@ -76,11 +76,10 @@ def _columns(shown: Document) -> Iterable[str]:
 
 
 def _column_row(column: Document) -> list[str]:
-    status = column["status"]
     missing = [words.percent(column.get(f"missing_{side}")) for side in ("reference", "current")]
     return [
         escape(plain(column["name"], 80)),
-        f"{MARKS.get(status, '')} {escape(words.STATUS_WORDS.get(status, status))}",
+        f"{MARKS.get(column['status'], '')} {escape(words.status(column))}",
         escape(words.statistic(column)),
         escape(words.p_value(column.get("p_adjusted"))),
         escape(" → ".join(missing)),

@@ -63,9 +63,8 @@ def _data_lines(drift: Document) -> Iterable[Line]:
 
 def _column_lines(drift: Document, verbose: bool) -> Iterable[Line]:
     columns = drift.get("columns") or []
-    chosen = (
-        words.by_impact(columns) if verbose else words.with_status(columns, "drift", "invalid", "watch")[:MAX_LINES]
-    )
+    notable = words.with_status(columns, "drift", "invalid", "watch")
+    chosen = words.by_impact(columns) if verbose else notable[:MAX_LINES]
     size = min(32, max((len(column["name"]) for column in chosen), default=0))
     for column in chosen:
         yield "column", _column_line(column, size)
@@ -78,7 +77,7 @@ def _column_lines(drift: Document, verbose: bool) -> Iterable[Line]:
 
 def _column_line(column: Document, size: int) -> str:
     name = plain(column["name"], 32)
-    parts = [f"{words.STATUS_WORDS.get(column['status'], column['status']):<8} {name:<{size}}", words.statistic(column)]
+    parts = [f"{words.status(column):<8} {name:<{size}}", words.statistic(column)]
     if column.get("p_adjusted") is not None:
         parts.append(f"p {words.p_value(column['p_adjusted'])}")
     if _missing_moved(column):
@@ -252,7 +251,7 @@ def _column_table(shown: Document, count: int) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    styles = {"drift": "bold red", "watch": "yellow", "invalid": "bold magenta", "no_drift": "green"}
+    styles: dict[str, str] = {"drift": "bold red", "watch": "yellow", "invalid": "bold magenta", "no_drift": "green"}
     table = Table(box=box.SIMPLE, pad_edge=False)
     for title in ("column", "status"):
         table.add_column(title, overflow="fold")
@@ -261,7 +260,7 @@ def _column_table(shown: Document, count: int) -> "Table":
     for column in words.by_impact(words.data_columns(shown))[:count]:
         missing = [words.percent(column.get(f"missing_{side}")) for side in ("reference", "current")]
         cells = (
-            Text(words.STATUS_WORDS.get(column["status"], column["status"]), styles.get(column["status"], "dim")),
+            Text(words.status(column), styles.get(column["status"], "dim")),
             Text(words.statistic(column)),
             words.p_value(column.get("p_adjusted")),
             " → ".join(missing),

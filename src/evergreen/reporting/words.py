@@ -38,6 +38,30 @@ STATISTIC_WORDS = {
 }
 
 
+METRIC_WORDS = {
+    **{"roc_auc": "ROC AUC", "pr_auc": "PR AUC", "f1": "F1", "mae": "MAE", "rmse": "RMSE", "r2": "R²"},
+    **{"mape": "MAPE", "brier": "Brier score", "pinball": "pinball loss"},
+}
+
+
+def metric(name: str) -> str:
+    """A metric's name as people write it.
+
+    >>> metric("roc_auc"), metric("balanced_accuracy")
+    ('ROC AUC', 'balanced accuracy')
+    """
+    return METRIC_WORDS.get(name, name.replace("_", " "))
+
+
+def capital(text: str) -> str:
+    """The text with a capital first letter, the rest left alone.
+
+    >>> capital("pinball loss"), capital("F1")
+    ('Pinball loss', 'F1')
+    """
+    return text[:1].upper() + text[1:]
+
+
 def number(value: float | None, digits: int = 3) -> str:
     """A number to three digits, with thousands separated; a dash when there is none.
 
@@ -81,13 +105,13 @@ def percent(value: float | None) -> str:
     """A share in percent.
 
     >>> percent(0.412), percent(0.0042), percent(0.00001), percent(None)
-    ('41 %', '0.4 %', '< 0.1 %', '–')
+    ('41%', '0.4%', '< 0.1%', '–')
     """
     if value is None:
         return "–"
     if 0 < value < 0.001:
-        return "< 0.1 %"
-    return f"{100 * value:.1f} %" if 0 < value < 0.1 else f"{100 * value:.0f} %"
+        return "< 0.1%"
+    return f"{100 * value:.1f}%" if 0 < value < 0.1 else f"{100 * value:.0f}%"
 
 
 def p_value(value: float | None) -> str:
@@ -146,6 +170,24 @@ def moment(value: str | int | None) -> str:
     return day if len(value) <= 10 or f"{time:%H%M%S}" == "000000" else f"{day}, {time:%H:%M}"
 
 
+def day(value: str | int | None) -> str:
+    """Only the day of a time.
+
+    >>> day("2026-11-21T20:09:39Z")
+    '21 Nov 2026'
+    """
+    return moment(value).partition(",")[0]
+
+
+def axis(value: float) -> str:
+    """An end of an axis: four digits are enough to know where one is.
+
+    >>> axis(0.0), axis(18.25), axis(1234567.0)
+    ('0', '18.25', '1,234,567')
+    """
+    return f"{value:,.0f}" if abs(value) >= 1000 and abs(value) < 1e9 else f"{value:.4g}"
+
+
 def stretch(start: Any, stop: Any) -> str:
     """From when to when; empty when neither is known."""
     if start is None and stop is None:
@@ -176,6 +218,11 @@ def listed(names: Sequence[str], most: int = 3) -> str:
 def short(digest: str | None) -> str:
     """The first twelve digits of a digest: enough to find it."""
     return digest[:12] if digest else "–"
+
+
+def status(column: Document) -> str:
+    """A column's status in words."""
+    return STATUS_WORDS.get(column["status"], str(column["status"]))
 
 
 def statistic(column: Document) -> str:
@@ -257,11 +304,44 @@ def headlines(document: Document) -> list[str]:
     return [words for is_so, words in said if is_so] or ["NOTHING NEW"]
 
 
+def title(document: Document) -> str:
+    """The run as the headline of a newspaper would say it; for drift and loss together, what that means."""
+    verdict = (document.get("drift") or {}).get("verdict")
+    performance = (performance_of(document) or {}).get("verdict")
+    if document.get("failure"):
+        return "The run failed"
+    if document.get("rolled_back"):
+        return "Back to the previous model: it does better on later labels"
+    if document.get("deployed") and not verdict:
+        return "The first model is live" if document.get("first_model") else "A new model is live"
+    return _diagnosis(verdict, performance) + _outcome_clause(document)
+
+
+def _diagnosis(verdict: str | None, performance: str | None) -> str:
+    if performance in LOST:
+        inputs = {
+            "drift": "The data drifted and the model got worse",
+            "no_drift": "The model got worse on unmoved data",
+        }
+        return inputs.get(str(verdict), "The model got worse")
+    if verdict == "drift":
+        return "The data drifted, the model holds" if performance == "fine" else "The data drifted"
+    return {"no_drift": "No drift", "not_enough_evidence": "Not enough evidence yet"}.get(str(verdict), "Nothing new")
+
+
+def _outcome_clause(document: Document) -> str:
+    if document.get("deployed"):
+        return (
+            "; a better one is live" if document.get("comparison") and has_lost(document) else "; a new model is live"
+        )
+    return "; the challenger was not better" if is_rejected(document) else ""
+
+
 def summary(document: Document) -> str:
     """The run in one short paragraph, for someone who knows nothing of it yet."""
     sentences = [
         _failure_sentence(document),
-        _drift_sentence(document.get("drift")),
+        _drift_sentence(document),
         _performance_sentence(performance_of(document)),
         _quality_sentence(document.get("drift")),
         _first_sentence(document.get("first_model")),
@@ -269,7 +349,7 @@ def summary(document: Document) -> str:
         _decision_sentence(document),
         _outcome_sentence(document),
     ]
-    return " ".join(sentence for sentence in sentences if sentence) or "There was nothing new to look at."
+    return " ".join(sentence for sentence in sentences if sentence)
 
 
 def _failure_sentence(document: Document) -> str:
@@ -277,9 +357,10 @@ def _failure_sentence(document: Document) -> str:
     return f"The run failed: {_stopped(failure['message'])}" if failure else ""
 
 
-def _drift_sentence(drift: Document | None) -> str:
+def _drift_sentence(document: Document) -> str:
+    drift = document.get("drift")
     if not drift:
-        return ""
+        return "" if document.get("failure") or document.get("first_model") else "There were no new rows to look at."
     columns, rows = drift["columns"], drift["current"]["rows"]
     drifted = with_status(columns, "drift")
     looked = f"in {counted(rows, 'new row')}" if rows is not None else ""
@@ -301,7 +382,7 @@ def _performance_sentence(performance: Document | None) -> str:
     if performance["current"] is None or performance["verdict"] in ("not_enough_evidence", "biased_labels"):
         return _stopped(f"The model's performance: {' '.join(performance['reasons'][:1]) or 'not enough labels'}")
     return (
-        f"On {counted(performance['labelled_rows'] or 0, 'labelled row')} {performance['metric']} is "
+        f"On {counted(performance['labelled_rows'] or 0, 'labelled row')} {metric(performance['metric'])} is "
         f"{score(performance['current'])} ({interval(performance['interval'])}), "
         f"against a baseline of {score(performance['baseline'])}: "
         f"{PERFORMANCE_WORDS.get(performance['verdict'], performance['verdict'])}."
@@ -328,7 +409,7 @@ def _training_sentence(document: Document) -> str:
     if not comparison or comparison["gain"] is None:
         return f"{trained}."
     return (
-        f"{trained}; on the same {counted(comparison['rows'], 'row')} its {comparison['metric']} is "
+        f"{trained}; on the same {counted(comparison['rows'], 'row')} its {metric(comparison['metric'])} is "
         f"{score(comparison['challenger'])} against {score(comparison['champion'])} "
         f"(gain {signed(comparison['gain'])}, {interval(comparison['interval'], signed)})."
     )
@@ -367,7 +448,7 @@ def change(difference: float | None, before: float | None, after: float | None) 
     """A drop or gain, marked as a share where the metric is judged relative to its baseline (errors, losses).
 
     >>> change(0.12, 50.0, 56.0), change(0.064, 0.845, 0.781)
-    ('12 % of the baseline', '0.064')
+    ('12% of the baseline', '0.064')
     """
     if difference is None:
         return "–"

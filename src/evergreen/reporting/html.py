@@ -1,0 +1,172 @@
+"""The result as one self-contained page: no script, no request, readable on a phone, in the dark and on paper."""
+
+import base64
+import hashlib
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evergreen.reporting import charts, words
+from evergreen.reporting.documents import showable
+from evergreen.reporting.text import deploy_words, finding_text, winner_words
+from evergreen.reporting.words import Document
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+FOLDER = Path(__file__).parent
+FEW_COLUMNS = 60  # up to here every column gets its chart; beyond, only those with drift or to watch
+OPEN_CARDS = 12  # small multiples shown at once; the rest folds away
+SHOWN_RUNS = 60  # of the history; the frequencies are over all of it
+MARKS = {"drift": "▲", "watch": "◆", "no_drift": "●", "not_enough_evidence": "○", "skipped": "–", "invalid": "✕"}
+
+
+def render_html(document: Mapping[str, Any]) -> str:
+    """The page of a run, or of a bare drift document, as HTML text. Its size doesn't depend on the number of rows."""
+    shown = showable(document)
+    style = (FOLDER / "report.css").read_text()
+    return _template().render(
+        run=shown,
+        style=style,
+        style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+        headlines=[(words_, _tone(words_)) for words_ in words.headlines(shown)],
+        title=words.title(shown),
+        summary=words.summary(shown),
+        figures=_figures(shown),
+        drift=shown.get("drift") or {},
+        performance=words.performance_of(shown),
+        **_column_parts(shown),
+        facts=_facts(shown),
+        history=_history(shown.get("history")),
+    )
+
+
+@cache
+def _template() -> "Template":
+    from jinja2 import Environment, FileSystemLoader
+
+    environment = Environment(
+        loader=FileSystemLoader(FOLDER),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals |= {"w": words, "charts": charts, "marks": MARKS}
+    environment.globals |= {"finding_text": finding_text, "winner_words": winner_words}
+    return environment.get_template("report.html.j2")
+
+
+def _tone(headline: str) -> str:
+    """Which look a headline gets: its shape and colour."""
+    if "DETECTED!" in headline or "FAILED" in headline:
+        return "drift"
+    if headline in ("RETRAINING RECOMMENDED", "CHALLENGER REJECTED", "ROLLED BACK TO THE PREVIOUS MODEL"):
+        return "watch"
+    return "not_enough_evidence" if headline in ("NOT ENOUGH EVIDENCE", "NOTHING NEW") else "no_drift"
+
+
+def _figures(shown: Document) -> list[dict[str, str]]:
+    """The three or four numbers one looks for first."""
+    figures = []
+    if columns := words.data_columns(shown):
+        drifted = len(words.with_status(columns, "drift"))
+        figures.append(_figure("Columns drifted", f"{drifted:,}", f"of {len(columns):,}"))
+    performance = words.performance_of(shown)
+    if performance and performance["current"] is not None:
+        note = f"baseline {words.score(performance['baseline'])}"
+        figures.append(
+            _figure(words.capital(words.metric(performance["metric"])), words.score(performance["current"]), note)
+        )
+    comparison = shown.get("comparison")
+    if comparison and comparison["gain"] is not None:
+        note = words.interval(comparison["interval"], words.signed)
+        figures.append(_figure("Gain of the challenger", words.signed(comparison["gain"]), note))
+    model = shown.get("model")
+    if model and model.get("version") is not None:
+        since = f"since {words.day(model['since'])}" if model.get("since") else words.short(model.get("digest"))
+        figures.append(_figure("Live model", f"version {model['version']}", since))
+    return figures
+
+
+def _figure(label: str, value: str, note: str) -> dict[str, str]:
+    return {"label": label, "value": value, "note": note}
+
+
+def _column_parts(shown: Document) -> dict[str, Any]:
+    """The columns by impact: all of them for the table, those worth a chart as cards."""
+    columns = words.by_impact(words.data_columns(shown))
+    notable = words.with_status(columns, "drift", "watch")
+    quiet = words.with_status(columns, "no_drift", "not_enough_evidence") if len(columns) <= FEW_COLUMNS else []
+    drift = shown.get("drift") or {}
+    return {
+        "columns": columns,
+        "cards": notable[:OPEN_CARDS],
+        "more_cards": notable[OPEN_CARDS:],
+        "quiet_cards": quiet,
+        "answers": [c for key in ("predictions", "target") for c in (drift.get(key) or {}).get("columns") or []],
+        "counts": [(status, len(found)) for status in MARKS if (found := words.with_status(columns, status))],
+    }
+
+
+def _facts(shown: Document) -> list[tuple[str, list[tuple[str, str]]]]:
+    """What there is to know of the live model and of those trained in this run, as lists of terms."""
+    facts = []
+    if model := shown.get("model"):
+        live = [("Version", str(model.get("version"))), ("Digest", words.short(model.get("digest")))]
+        facts.append(("Live now", [*live, ("Since", words.moment(model.get("since")))]))
+    for key, title in (("first_model", "First model"), ("training", "Challenger")):
+        if training := shown.get(key):
+            facts.append((title, _training_facts(training)))
+    if "deployed" in shown:
+        facts.append(("Outcome", _outcome_facts(shown)))
+    return facts
+
+
+def _training_facts(training: Document) -> list[tuple[str, str]]:
+    pairs = [
+        ("Digest", words.short(training.get("digest"))),
+        ("Estimator", training.get("estimator")),
+        ("Rows", words.number(training.get("rows"))),
+        ("Time span", words.stretch(training.get("from"), training.get("to"))),
+        ("Window", training.get("window")),
+        ("Fitted in", words.duration(training.get("seconds"))),
+        ("Held-out rows", words.number(training["holdout_rows"]) if training.get("holdout_rows") else None),
+    ]
+    return [(term, str(value)) for term, value in pairs if value]
+
+
+def _outcome_facts(shown: Document) -> list[tuple[str, str]]:
+    decision = shown.get("decision") or {}
+    pairs = [
+        ("Decision", {True: "retrain", False: "do not retrain"}.get(decision.get("retrain"))),
+        ("Mode", decision.get("mode")),
+        ("Deploy", deploy_words(shown)),
+    ]
+    return [(term, value) for term, value in pairs if value]
+
+
+def _history(history: Document | None) -> Document | None:
+    """The rates over all runs, the charts over the newest."""
+    if not history or not history.get("runs"):
+        return None
+    runs = history["runs"][-SHOWN_RUNS:]
+    drawn = [
+        ("Score", _score_note(runs), charts.trend(runs, "score", "baseline")),
+        ("Training time", *_bars(runs, "training_seconds", words.duration)),
+        ("New rows", *_bars(runs, "rows", words.number)),
+    ]
+    return {**history, "shown": runs, "charts": [chart for chart in drawn if chart[2]]}
+
+
+def _score_note(runs: list[Document]) -> str:
+    scores = [run["score"] for run in runs if run.get("score") is not None]
+    baselines = [run["baseline"] for run in runs if run.get("baseline") is not None]
+    dashed = f", baseline {words.score(baselines[-1])} (dashed)" if baselines else ""
+    return f"last {words.score(scores[-1])}{dashed}" if scores else ""
+
+
+def _bars(runs: list[Document], key: str, show: Callable[[float], str]) -> tuple[str, str]:
+    """A quantity over the runs: what its highest bar means, and the bars."""
+    most = max((run[key] for run in runs if run.get(key) is not None), default=None)
+    return ("" if most is None else f"at most {show(most)}"), charts.bars(runs, key, show)
