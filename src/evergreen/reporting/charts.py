@@ -136,7 +136,7 @@ def scores_over_time(performance: Mapping[str, Any]) -> Markup:
     lines = [(performance.get("baseline"), "baseline"), (performance.get("floor"), "floor")]
     values = [v for block in blocks for v in (block["value"], *(block["interval"] or ())) if v is not None]
     low, high = _range(values + [value for value, _ in lines if value is not None])
-    width, base, left, right = 480, 220, 8, 372
+    width, base, left, right = 480, 220, 8, 362
 
     def place(value: float) -> float:
         return 12 + (base - 24) * (high - value) / (high - low)
@@ -202,7 +202,7 @@ def gain_row(piece: Mapping[str, Any], scale: float) -> Markup:
 def verdict_strip(runs: Sequence[Mapping[str, Any]]) -> Markup:
     """One mark a run: a tall bar for drift, a low one for none, a dot when nobody could tell, a cross for a failure.
 
-    A triangle below: retrained; filled when the new model went live.
+    A triangle below: retrained, filled when the new model went live; pointing down, rolled back.
     """
     step = STRIP / max(len(runs), 30)
     body = "".join(_run_mark(step * (i + 0.5), min(step * 0.6, 10), run) for i, run in enumerate(runs))
@@ -220,8 +220,10 @@ def _run_mark(x: float, width: float, run: Mapping[str, Any]) -> str:
         mark = f'<rect x="{left:.1f}" y="34" width="{width:.1f}" height="12" class="calm"/>'
     else:
         mark = f'<circle cx="{x:.1f}" cy="40" r="{min(width / 2, 4):.1f}" class="unknown"/>'
-    if run.get("retrained") or run.get("deployed"):
-        size = max(width / 2, 4)
+    size = max(width / 2, 4)
+    if run.get("rolled_back"):
+        mark += f'<path d="M{x - size:.1f} 54h{2 * size:.1f}l{-size:.1f} 12z" class="deployed"/>'
+    elif run.get("retrained") or run.get("deployed"):
         css = "deployed" if run.get("deployed") else "rejected"
         mark += f'<path d="M{x:.1f} 54l{size:.1f} 12h{-2 * size:.1f}z" class="{css}"/>'
     said = ["failed"] if run.get("failed") else [str(run["verdict"] or "nothing new").replace("_", " ")]

@@ -139,7 +139,7 @@ def _training_facts(training: Document) -> list[tuple[str, str]]:
 def _outcome_facts(shown: Document) -> list[tuple[str, str]]:
     decision = shown.get("decision") or {}
     pairs = [
-        ("Decision", {True: "retrain", False: "do not retrain"}.get(decision.get("retrain"))),
+        ("Decision", decision and ("retrain" if decision["retrain"] else "do not retrain")),
         ("Mode", decision.get("mode")),
         ("Deploy", deploy_words(shown)),
     ]
