@@ -139,20 +139,39 @@ def make_bins(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     ([False, True, False, True, False], [1.0, 2.0])
     """
     finite = values[np.searchsorted(values, -np.inf, "right") : np.searchsorted(values, np.inf)]
-    distinct, counts = np.unique(finite, return_counts=True)
+    distinct = _first_values(finite, DISCRETE + 1)
     few = len(distinct) <= DISCRETE
-    frequent = distinct if few else distinct[counts > len(finite) / BINS]
-    ranks = np.maximum(np.arange(1, BINS) * len(finite) // BINS - 1, 0)
-    quantiles = np.empty(0) if few else np.unique(finite[ranks])
+    # A value with more than 1/200 of the rows covers at least one of the 200 ranks.
+    quantiles = (
+        np.unique(finite[np.maximum(np.arange(1, BINS) * len(finite) // BINS - 1, 0)]) if len(finite) else finite
+    )
+    held = np.searchsorted(finite, quantiles, "right") - np.searchsorted(finite, quantiles)
+    frequent = distinct if few else quantiles[held > len(finite) / BINS]
+    quantiles = quantiles[:0] if few else quantiles
     whole = frequent == np.floor(frequent)
     wide = np.minimum(np.where(whole, 0, np.abs(frequent) * 2.0**-23), np.min(np.diff(frequent), initial=np.inf) / 4)
     below, above = np.minimum(frequent - wide, np.nextafter(frequent, -np.inf)), frequent + wide
     below = np.maximum(below, np.finfo(float).min)
     inside = np.searchsorted(below, quantiles, "left") != np.searchsorted(above, quantiles, "left")
-    edges = np.unique(np.concatenate([below, above, quantiles[~inside]]))
+    edges = _distinct(np.sort(np.concatenate([below, above, quantiles[~inside]])))
     points = np.zeros(len(edges) + 1, dtype=bool)
     points[np.searchsorted(edges, above)] = True
     return edges, points
+
+
+def _first_values(values: np.ndarray, most: int) -> np.ndarray:
+    """The smallest different values of sorted values, at most so many."""
+    found: list[float] = []
+    place = 0
+    while place < len(values) and len(found) < most:
+        found.append(float(values[place]))
+        place = int(np.searchsorted(values, values[place], "right"))
+    return np.array(found, dtype=np.float64)
+
+
+def _distinct(values: np.ndarray) -> np.ndarray:
+    """Sorted values without repetitions; `np.unique` would sort again and import masked arrays."""
+    return values[np.append(True, values[1:] != values[:-1])] if len(values) else values
 
 
 def _origin(edges: np.ndarray) -> float:

@@ -200,7 +200,8 @@ def _find_reasons(report: DriftReport, settings: "DriftSettings") -> tuple[str, 
         reasons += [f"The {name} drifted ({column.name}): {column.reason}" for column in drifted]
     reasons += report.performance.reasons if report.performance else ()
     reasons += [f"Data quality: {finding.text}" for finding in report.quality if finding.blocking]
-    reasons += _invalid_reasons(_with_status(report, "invalid"))
+    told = {finding.column for finding in report.quality if finding.blocking}
+    reasons += _invalid_reasons([column for column in _with_status(report, "invalid") if column.name not in told])
     if min(report.reference.rows, report.current.rows) < settings.min_rows:
         reasons.append(_too_few(report, settings))
     elif report.verdict != "drift":
@@ -260,8 +261,10 @@ def _documents(columns: Sequence[ColumnDrift]) -> list[dict[str, Any]]:
 
 
 def _performance_document(report: "PerformanceReport") -> dict[str, Any]:
-    names = ("metric", "higher_is_better", "baseline", "current", "interval", "drop", "drop_interval", "verdict")
-    names += ("reasons", "from_labels", "labelled_rows", "labels_needed", "coverage", "floor")
+    names = [
+        *("metric", "higher_is_better", "baseline", "current", "interval", "drop", "drop_interval", "verdict"),
+        *("reasons", "from_labels", "labelled_rows", "labels_needed", "coverage", "floor"),
+    ]
     blocks = [
         {"from": block.start, "to": block.stop, "rows": block.rows, "value": block.value}
         | {"interval": [block.low, block.high]}

@@ -1,0 +1,184 @@
+"""Is the world still what the model learned?
+
+Compare any two tables, without a configuration or a model:
+
+    python src/detect_drift.py --reference last_year.csv --current today.parquet
+    python src/detect_drift.py --reference a.parquet --current b.parquet --target churned --html report.html
+    python src/detect_drift.py --reference a.csv --current b.csv --json --exit-code
+
+A column has drifted when its change is both sure (significant after correction over all columns) and material
+(KS distance >= 0.10, PSI >= 0.20, one group of values gained or lost 5 % of the rows, or the missing rate moved by
+5 points). Everything that decides can be set: --set drift.min_ks=0.2, or a file with --config.
+
+From a notebook: from detect_drift import check_data_drift, check_model_performance_drift
+"""
+
+import argparse
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import utils
+from evergreen.errors import DataError, ExitCode, UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+    from evergreen.data.quality import Finding
+    from evergreen.data.sources import Table
+    from evergreen.drift.columns import ColumnDrift
+    from evergreen.drift.performance import PerformanceCheck
+    from evergreen.drift.profile import Profile
+    from evergreen.drift.verdict import DriftReport
+    from evergreen.settings import Settings
+
+logger = logging.getLogger("evergreen.detect_drift")
+
+
+def check_data_drift(
+    reference: "str | Path | pd.DataFrame | pa.Table",
+    current: "str | Path | pd.DataFrame | pa.Table",
+    settings: "Settings | None" = None,
+    target: str = "",
+) -> "DriftReport":
+    """Compare two tables: paths, database URLs, pandas frames or arrow tables. Printing the result tells the finding.
+
+    `report.verdict` is "drift", "no_drift" or "not_enough_evidence", `report.drifted` names the columns. Without
+    settings the defaults hold. The column `target`, where both have it, is judged apart from the features.
+
+    >>> import pandas as pd
+    >>> reference = pd.DataFrame({"age": [*range(20, 70)] * 10, "plan": ["basic", "plus"] * 250})
+    >>> report = check_data_drift(reference, reference.assign(age=reference.age + 10))
+    >>> report.verdict, report.drifted
+    ('drift', ('age',))
+    >>> str(report).splitlines()[0]
+    'DATA DRIFT DETECTED!'
+    """
+    from evergreen.settings import Settings
+
+    settings = settings or Settings()
+    tables = as_table(reference, "reference", settings), as_table(current, "current", settings)
+    return compare_tables(*tables, settings, target)
+
+
+def compare_tables(reference: "Table", current: "Table", settings: "Settings", target: str = "") -> "DriftReport":
+    """The verdict on two tables: profile both on the same bins, judge the columns, conclude."""
+    from evergreen.data.kinds import infer_kinds
+    from evergreen.drift.columns import compare_profiles
+    from evergreen.drift.profile import profile_table
+    from evergreen.drift.verdict import conclude
+
+    if target and target not in reference.types:
+        raise UsageError(f"{reference.name}: no column '{target}' (--target). Found: {', '.join(reference.types)}.")
+    if not reference.types.keys() & current.types.keys():
+        raise DataError(f"{current.name} has no column of {reference.name}. Found: {', '.join(current.types)}.")
+    kinds = infer_kinds(reference, settings.data.kinds)
+    features = {name: kind for name, kind in kinds.items() if name not in (target, *settings.data.exclude)}
+    before = profile_table(reference, kinds)
+    after = profile_table(current, kinds, against=before)
+    logger.info("Compared %s rows with %s rows in %s columns.", f"{after.rows:,}", f"{before.rows:,}", len(kinds))
+    columns = compare_profiles(_part(before, features), _part(after, features), settings.drift)
+    answers = None
+    if target in current.types:
+        answers = compare_profiles(_part(before, [target]), _part(after, [target]), settings.drift)
+    quality = [*find_incomparable(columns), *find_extra(reference, current)]
+    return conclude(before, after, columns, settings.drift, quality=quality, target=answers)
+
+
+def find_incomparable(columns: "tuple[ColumnDrift, ...]") -> "list[Finding]":
+    """Columns that can't be compared, as blocking findings: no model should be trained on such rows."""
+    from evergreen.data.quality import Finding
+
+    return [
+        Finding(column.name, "incomparable", f"{column.name}: {column.reason}", None, None, "data.exclude", True)
+        for column in columns
+        if column.status == "invalid"
+    ]
+
+
+def find_extra(reference: "Table", current: "Table") -> "list[Finding]":
+    """Columns that only the current rows have: shown, harmless."""
+    from evergreen.data.quality import Finding
+
+    return [
+        Finding(name, "extra_column", f"column '{name}' is not in the reference.", None, None, "data.exclude", False)
+        for name in current.types
+        if name not in reference.types
+    ]
+
+
+def check_model_performance_drift(
+    model: Any, X_test: Any, y_test: Any, baseline_accuracy: float, threshold: float = 0.05
+) -> "PerformanceCheck":
+    """Has the model become worse on labelled rows? See `evergreen.drift.performance`, which does it."""
+    from evergreen.drift.performance import check_model_performance_drift as check
+
+    return check(model, X_test, y_test, baseline_accuracy, threshold)
+
+
+def as_table(data: "str | Path | pd.DataFrame | pa.Table", name: str, settings: "Settings") -> "Table":
+    """A table from a path (relative to the current folder), URL, pandas frame or arrow table."""
+    from evergreen.data.chunks import from_tables
+    from evergreen.data.sources import Table, open_table, table_of
+
+    if isinstance(data, str | Path):
+        return open_table(str(data), settings.data, Path.cwd())
+    if type(data).__module__.startswith("pyarrow"):
+        chunks = from_tables([data])
+        return Table(name, chunks.types, len(data), "", chunks, settings.data.missing)
+    return table_of(data, name)
+
+
+def exit_code(report: "DriftReport") -> int:
+    """The verdict as an exit code, for `--exit-code`."""
+    from evergreen.drift.verdict import LOSSES
+
+    lost = report.performance is not None and report.performance.verdict in LOSSES
+    families = [part.verdict for part in (report.predictions, report.target) if part is not None]
+    if lost or "drift" in (report.verdict, *families):
+        return ExitCode.DRIFT
+    return ExitCode.NOT_ENOUGH_EVIDENCE if report.verdict == "not_enough_evidence" else ExitCode.OK
+
+
+def _part(profile: "Profile", names: Any) -> "Profile":
+    from dataclasses import replace
+
+    return replace(profile, columns={name: profile.columns[name] for name in names if name in profile.columns})
+
+
+def body(arguments: argparse.Namespace) -> int:
+    """One run: read, compare, show."""
+    from evergreen.drift.verdict import to_document
+    from evergreen.settings import load
+
+    if not (arguments.reference and arguments.current):
+        raise UsageError("--reference and --current go together: name both files.")
+    settings = load(arguments.config, os.environ, tuple(arguments.set))
+    tables = [as_table(path, path, settings) for path in (arguments.reference, arguments.current)]
+    report = compare_tables(tables[0], tables[1], settings, arguments.target)
+    document = to_document(report)
+    if arguments.html:
+        from evergreen.files import write_atomic
+        from evergreen.reporting.html import render_html
+
+        write_atomic(arguments.html, render_html(document))
+        logger.info("The report is in %s.", arguments.html)
+    utils.show(document, arguments)
+    return exit_code(report) if arguments.exit_code else ExitCode.OK
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    parser = utils.parser(__doc__)
+    parser.add_argument("--reference", metavar="A", help="what the model learned from: file, folder, glob or URL")
+    parser.add_argument("--current", metavar="B", help="what there is now")
+    parser.add_argument("--target", metavar="T", default="", help="the column that is predicted; judged apart")
+    parser.add_argument("--html", metavar="FILE", type=Path, help="write the report as one self-contained page")
+    parser.add_argument("--exit-code", action="store_true", help="exit with 10 on drift, 11 without enough evidence")
+    return utils.run(body, parser.parse_args(argv))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
