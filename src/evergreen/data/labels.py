@@ -33,7 +33,7 @@ def label_text(values: Any) -> np.ndarray:
     import pandas
 
     codes, uniques = pandas.factorize(pandas.Series(values))
-    texts = np.array([*map(_text, uniques), None], dtype=object)
+    texts = np.array([*map(spell_label, uniques), None], dtype=object)
     return texts[codes]
 
 
@@ -52,7 +52,12 @@ def find_label(word: str, classes: Sequence[str]) -> str:
     raise UsageError(f"There is no class '{word}' in the target. Known classes: {known}.")
 
 
-def _text(label: Any) -> str:
+def spell_label(label: Any) -> str:
+    """The text of one label that is not missing.
+
+    >>> spell_label(1.0), spell_label(True), spell_label("1.0")
+    ('1', '1', '1.0')
+    """
     if isinstance(label, str):
         return label
     if isinstance(label, bool | np.bool_):
@@ -64,6 +69,6 @@ def _text(label: Any) -> str:
 
 def _number_text(word: str) -> str:
     try:
-        return _text(float(word))
+        return spell_label(float(word))
     except ValueError:
         return word

@@ -85,7 +85,7 @@ def _locate(source: str, root: Path) -> tuple["FileSystem", str]:
 def _from_fsspec(source: str) -> tuple["FileSystem", str]:
     protocol, _, path = source.partition("://")
     try:
-        import fsspec
+        import fsspec  # type: ignore[import-untyped]
 
         system = fsspec.filesystem(protocol)
     except (ImportError, ValueError) as error:

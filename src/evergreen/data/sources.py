@@ -225,6 +225,12 @@ def _with_times(name: str, chunks: Chunks, settings: DataSettings) -> Chunks:
     return Chunks(chunks.types | {time: TIME}, chunks.sizes, read)
 
 
+def table_of(frame: "pd.DataFrame", name: str) -> Table:
+    """A frame in memory as a table, without a time column."""
+    chunks = from_tables([_from_frame(name, frame)])
+    return Table(name, chunks.types, len(frame), "", chunks, ("",))
+
+
 def _call_function(source: str, root: Path) -> Chunks:
     module, _, attribute = source.partition(":")
     function = _find_function(module, attribute, root)

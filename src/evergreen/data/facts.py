@@ -1,0 +1,86 @@
+"""What there is to know of the values of a column, gathered chunk by chunk."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from evergreen.data.arrays import to_numpy
+from evergreen.data.labels import spell_label
+
+SAMPLE_ROWS = 1 << 22  # quantiles of longer columns come from every n-th row
+
+
+@dataclass(frozen=True)
+class NumberFacts:
+    """Counts over all rows and the present finite values (all, or every n-th), sorted."""
+
+    rows: int
+    missing: int
+    infinite: int
+    whole: bool
+    sample: np.ndarray
+
+    @property
+    def distinct(self) -> int:
+        """Different values in the sample."""
+        return int(np.count_nonzero(np.diff(self.sample)) + 1) if len(self.sample) else 0
+
+    @property
+    def top_share(self) -> float:
+        """Share of the value that comes most often."""
+        if not len(self.sample):
+            return 0.0
+        changes = np.flatnonzero(np.diff(self.sample)) + 1
+        runs = np.diff(np.concatenate([[0], changes, [len(self.sample)]]))
+        return float(runs.max() / len(self.sample))
+
+
+@dataclass(frozen=True)
+class WordFacts:
+    """Counts over all rows, of each value as text."""
+
+    rows: int
+    missing: int
+    counts: Counter[str]
+
+
+def number_facts(chunks: Iterator[pa.Array], rows: int) -> NumberFacts:
+    """Facts of a numeric column; `rows` is how many are expected (for the sample only)."""
+    step = max(1, -(-rows // SAMPLE_ROWS))
+    total = missing = infinite = 0
+    whole, samples = True, []
+    for chunk in chunks:
+        values = to_numpy(chunk).astype(np.float64)
+        finite = values[np.isfinite(values)]
+        gaps = int(np.count_nonzero(np.isnan(values)))
+        missing += gaps
+        infinite += len(values) - len(finite) - gaps
+        whole = whole and bool(np.all(finite == np.floor(finite)))
+        first = -total % step
+        samples.append(values[first::step])
+        total += len(values)
+    sample = np.concatenate(samples) if samples else np.empty(0)
+    return NumberFacts(total, missing, infinite, whole, np.sort(sample[np.isfinite(sample)]))
+
+
+def word_facts(chunks: Iterator[pa.Array]) -> WordFacts:
+    """Facts of a column whose values are compared as text; numbers are spelled as labels are."""
+    total = missing = 0
+    counts: Counter[str] = Counter()
+    for chunk in chunks:
+        total += len(chunk)
+        for entry in pc.value_counts(chunk).to_pylist():
+            if _is_missing(entry["values"]):
+                missing += entry["counts"]
+            else:
+                counts[spell_label(entry["values"])] += entry["counts"]
+    return WordFacts(total, missing, counts)
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or value != value  # noqa: PLR0124 - only NaN differs from itself

@@ -1,0 +1,287 @@
+"""Bad data: what a batch must not look like, told apart from drift, which is a true change of the world.
+
+Each finding names the column, what was found, what was expected and the setting that changes it. A
+blocking finding means that nothing is trained; the others are shown and left to people.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from evergreen.data.arrays import to_numpy
+from evergreen.data.facts import NumberFacts, WordFacts, number_facts, word_facts
+from evergreen.errors import DataError
+from evergreen.settings import DataSettings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from evergreen.data.schema import Column, Contract
+    from evergreen.data.sources import Table, Window
+
+ALIKE = 0.7  # names this similar are taken for one column that was renamed
+SURE = 0.001  # chance of a false finding in values out of range
+SURE_UNSEEN = 0.01  # the same for unknown categories
+REPLACED = 0.5  # share of unknown categories from which a column is another column, not a richer one
+STUCK = 0.5  # a column whose most frequent value is rarer than this can't become constant by chance
+MIN_CONSTANT_ROWS = 50
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something wrong with a column (or, with an empty name, with the table).
+
+    `finding` is the machine's word for it, `text` the sentence for people, `value` what was found and
+    `limit` what is allowed, `key` the setting that changes the outcome.
+    """
+
+    column: str
+    finding: str
+    text: str
+    value: float | str | None
+    limit: float | str | None
+    key: str
+    blocking: bool
+
+
+def check_table(table: "Table", contract: "Contract", settings: DataSettings) -> tuple[Finding, ...]:
+    """Findings in names and types alone: missing, renamed, extra and retyped columns. Cheap: reads no rows."""
+    known = {*contract.features, *contract.others, contract.time, *([contract.target.name] if contract.target else [])}
+    extra = [name for name in table.types if name not in known]
+    findings = []
+    for column in contract.columns:
+        if column.name in table.types:
+            findings += _check_type(table, column)
+        else:
+            findings.append(_absent(column.name, extra, table))
+    taken = {str(finding.value) for finding in findings if finding.finding == "renamed"}
+    findings += [_extra(name, settings) for name in extra if name not in taken]
+    return tuple(findings)
+
+
+def _absent(name: str, extra: Sequence[str], table: "Table") -> Finding:
+    alike = max(extra, key=lambda other: _similarity(name, other), default="")
+    if alike and _similarity(name, alike) >= ALIKE:
+        text = f"column '{name}' is missing, and '{alike}' is new: it was probably renamed. Give it its old name."
+        return Finding(name, "renamed", text, alike, name, "data.source", True)
+    found = ", ".join(table.types)
+    text = f"column '{name}' is missing; the model learned from it. Found: {found}."
+    return Finding(name, "missing_column", text, None, name, "data.exclude", True)
+
+
+def _similarity(one: str, other: str) -> float:
+    plain = [name.lower().replace("_", "").replace(" ", "").replace("-", "") for name in (one, other)]
+    if plain[0] and plain[1] and (plain[0] in plain[1] or plain[1] in plain[0]):
+        return 1.0
+    return SequenceMatcher(None, plain[0], plain[1]).ratio()
+
+
+def _extra(name: str, settings: DataSettings) -> Finding:
+    text = f"column '{name}' is new; the model does not use it."
+    return Finding(name, "extra_column", text, name, None, "data.allow_extra_columns", not settings.allow_extra_columns)
+
+
+def _check_type(table: "Table", column: "Column") -> list[Finding]:
+    found = table.types[column.name]
+    if _fits(found, column.kind):
+        return []
+    first = next((str(value) for piece in table.arrays(column.name) for value in piece.drop_null().slice(0, 1)), "")
+    expected = {"number": "numbers", "boolean": "true and false", "category": "categories"}[column.kind]
+    text = (
+        f"column '{column.name}' held {expected} and now holds {found} values, such as '{first}'. "
+        'Mend the source, or add a word that means "no value" to data.missing.'
+    )
+    return [Finding(column.name, "retyped", text, str(found), column.kind, "data.missing", True)]
+
+
+def _fits(found: pa.DataType, kind: str) -> bool:
+    if pa.types.is_null(found) or pa.types.is_boolean(found):
+        return True
+    if pa.types.is_int64(found) or pa.types.is_float64(found):
+        return True  # numbers as categories, or 0 and 1 as truth: the values decide
+    words = pa.types.is_string(found) or pa.types.is_dictionary(found)
+    return kind == "category" and words
+
+
+def check_frame(frame: "pd.DataFrame", contract: "Contract", settings: DataSettings) -> tuple[Finding, ...]:
+    """`check_values` for rows that are in memory already."""
+    from evergreen.data.sources import table_of
+
+    return check_values(table_of(frame, "the rows"), contract, settings)
+
+
+def check_values(
+    table: "Table", contract: "Contract", settings: DataSettings, window: "Window | None" = None
+) -> tuple[Finding, ...]:
+    """Findings in the values of a batch, read in one pass over each column; absent columns are passed over."""
+    findings: list[Finding] = []
+    for column in contract.columns:
+        if column.name not in table.types:
+            continue
+        chunks = table.arrays(column.name, window)
+        if column.kind == "number" and _is_number(table.types[column.name]):
+            numbers = number_facts(chunks, table.rows)
+            if not numbers.rows:
+                return (_empty(table, window),)
+            findings += _check_numbers(column, numbers, table, settings, window)
+        else:
+            words = word_facts(chunks)
+            if not words.rows:
+                return (_empty(table, window),)
+            findings += _check_words(column, words, contract, settings)
+    return (*findings, *_check_target(table, contract, window))
+
+
+def _is_number(found: pa.DataType) -> bool:
+    return bool(pa.types.is_int64(found) or pa.types.is_float64(found) or pa.types.is_boolean(found))
+
+
+def _empty(table: "Table", window: "Window | None") -> Finding:
+    where = f" between {window.start} and {window.stop}" if window else ""
+    return Finding("", "empty", f"{table.name}: no rows{where}.", 0.0, 1.0, "data.current_window", True)
+
+
+def _check_numbers(
+    column: "Column", facts: NumberFacts, table: "Table", settings: DataSettings, window: "Window | None"
+) -> list[Finding]:
+    present = facts.rows - facts.missing
+    if not present:
+        return [_all_missing(column)]
+    findings = []
+    if facts.distinct == 1 and not facts.infinite and column.distinct > 1 and present >= MIN_CONSTANT_ROWS:
+        findings.append(_constant(column, f"{facts.sample[0]:g}"))
+    outside = _count_outside(column, table, window)
+    expected = max(SURE, column.out_of_range_share)
+    if column.limits and _is_surely_more(outside, present, expected, SURE, settings.max_out_of_range):
+        findings.append(_out_of_range(column, facts, outside / present, settings))
+    return findings
+
+
+def _count_outside(column: "Column", table: "Table", window: "Window | None") -> int:
+    """Values beyond the limits of a column, infinite ones included."""
+    if not column.limits:
+        return 0
+    low, high = column.limits
+    pieces = (to_numpy(piece) for piece in table.arrays(column.name, window))
+    return sum(int(np.count_nonzero((values < low) | (values > high))) for values in pieces)
+
+
+def _is_surely_more(count: int, rows: int, expected: float, level: float, limit: float) -> bool:
+    """Whether a share reaches its limit and is not a chance result where `expected` is the true share."""
+    from scipy.special import bdtrc
+
+    return count > 0 and count / rows >= limit and float(bdtrc(count - 1, rows, min(expected, 1.0))) < level
+
+
+def _out_of_range(column: "Column", facts: NumberFacts, share: float, settings: DataSettings) -> Finding:
+    low, high = column.limits or (0.0, 0.0)
+    ends = [value for value in (facts.sample[:1], facts.sample[-1:]) if len(value) and not low <= value[0] <= high]
+    example = f"{ends[0][0]:g}" if ends else "inf"
+    text = (
+        f"column '{column.name}': {share:.1%} of the values are far outside everything known, such as {example}; "
+        f'expected {column.low:g} to {column.high:g}. A changed unit, or a number that stands for "missing"?'
+    )
+    return Finding(column.name, "out_of_range", text, share, settings.max_out_of_range, "data.max_out_of_range", True)
+
+
+def _all_missing(column: "Column") -> Finding:
+    text = f"column '{column.name}' has no values at all; in the reference {1 - column.missing_share:.0%} were there."
+    return Finding(column.name, "all_missing", text, 1.0, column.missing_share, "data.exclude", True)
+
+
+def _constant(column: "Column", value: str) -> Finding:
+    text = f"column '{column.name}' is always {value}; the reference had {column.distinct} different values."
+    return Finding(column.name, "constant", text, value, None, "data.exclude", column.top_share < STUCK)
+
+
+def _check_words(column: "Column", facts: WordFacts, contract: "Contract", settings: DataSettings) -> list[Finding]:
+    present = facts.rows - facts.missing
+    if not present:
+        return [_all_missing(column)]
+    findings = []
+    if len(facts.counts) == 1 and column.distinct > 1 and present >= MIN_CONSTANT_ROWS:
+        findings.append(_constant(column, f"'{next(iter(facts.counts))}'"))
+    if unseen := _check_unseen(column, facts, contract, settings):
+        findings.append(unseen)
+    return findings
+
+
+def _check_unseen(column: "Column", facts: WordFacts, contract: "Contract", settings: DataSettings) -> Finding | None:
+    """New categories beyond those that a sample of the reference's size must be expected to have missed.
+
+    Good and Turing: the share of values never seen among m is about (singletons + 1) / m, with a
+    standard error of its root; two of those are allowed for.
+    """
+    known = set(column.categories)
+    unseen = {word: count for word, count in facts.counts.items() if word not in known}
+    present, learned = facts.rows - facts.missing, contract.rows * (1 - column.missing_share)
+    once = column.singletons + 1
+    expected = column.out_of_range_share + (once + 2 * once**0.5) / max(learned, 1.0)
+    count = sum(unseen.values())
+    impossible = column.kind == "boolean" and count > 0
+    limit = settings.max_unseen + column.out_of_range_share
+    if not impossible and not _is_surely_more(count, present, expected, SURE_UNSEEN, limit):
+        return None
+    examples = ", ".join(repr(word) for word in sorted(unseen, key=lambda word: (-unseen[word], word))[:3])
+    text = f"column '{column.name}': {count / present:.1%} of the values are unknown, such as {examples}."
+    blocking = impossible or count / present >= max(REPLACED, settings.max_unseen)
+    return Finding(
+        column.name, "unseen_categories", text, count / present, settings.max_unseen, "data.max_unseen", blocking
+    )
+
+
+def _check_target(table: "Table", contract: "Contract", window: "Window | None") -> list[Finding]:
+    """Labels that can't be labels of this model: no numbers, infinite ones, or mostly unknown classes."""
+    target = contract.target
+    if target is None or target.name not in table.types or pa.types.is_null(table.types[target.name]):
+        return []
+    if contract.task == "classification":
+        return _check_classes(target, word_facts(table.arrays(target.name, window)), contract)
+    if not _is_number(table.types[target.name]):
+        text = f"target '{target.name}' held numbers and now holds {table.types[target.name]} values."
+        return [
+            Finding(
+                target.name, "impossible_target", text, str(table.types[target.name]), "number", "data.target", True
+            )
+        ]
+    infinite = number_facts(table.arrays(target.name, window), table.rows).infinite
+    if not infinite:
+        return []
+    text = f"target '{target.name}' has {infinite} infinite values; expected numbers."
+    return [Finding(target.name, "impossible_target", text, float(infinite), 0.0, "data.target", True)]
+
+
+def _check_classes(target: "Column", facts: WordFacts, contract: "Contract") -> list[Finding]:
+    unknown = {word: count for word, count in facts.counts.items() if word not in contract.classes}
+    if not unknown:
+        return []
+    share = sum(unknown.values()) / (facts.rows - facts.missing)
+    examples = ", ".join(repr(word) for word in sorted(unknown)[:3])
+    known = ", ".join(repr(word) for word in contract.classes[:10])
+    text = f"target '{target.name}': {share:.1%} of the labels are classes never seen: {examples}. Known: {known}."
+    return [Finding(target.name, "impossible_target", text, share, REPLACED, "data.target", share >= REPLACED)]
+
+
+def find_repeated(current: np.ndarray, earlier: np.ndarray) -> tuple[Finding, ...]:
+    """A finding when a batch holds nothing but rows that were there before: yesterday's file, delivered again.
+
+    Both are row digests (`row_digests`) over the same columns. Sampling with replacement repeats
+    rows too, so less than 99 % is no finding.
+    """
+    share = float(np.isin(current, earlier).mean()) if len(current) else 0.0
+    if share < 0.99:
+        return ()
+    text = f"{share:.0%} of the rows were there before: was an old file delivered again?"
+    return (Finding("", "duplicate_batch", text, share, 0.99, "data.current", True),)
+
+
+def raise_findings(findings: Iterable[Finding], where: str) -> None:
+    """Raise one `DataError` that lists all blocking findings, each with the setting that changes it."""
+    blocking = [finding for finding in findings if finding.blocking]
+    if blocking:
+        lines = "".join(f"\n- {finding.text} ({finding.key})" for finding in blocking)
+        raise DataError(f"{where}: the data can't be used; nothing was trained.{lines}")
