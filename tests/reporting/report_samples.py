@@ -65,6 +65,7 @@ def column(name: str, status: str = "no_drift", **more: Any) -> Json:
 
 
 def columns() -> list[Json]:
+    order = ["invalid", "drift", "watch", "no_drift", "not_enough_evidence", "skipped"]
     shown = [column(name) for name in NAMES]
     shown[0] |= column(NAMES[0], "drift", importance=0.41, distribution=number_shape(1.0, 1.2))
     shown[1] |= column(NAMES[1], "watch", importance=0.12, effect=0.07, distribution=number_shape(0.2))
@@ -72,7 +73,7 @@ def columns() -> list[Json]:
     shown[7] |= column("region", kind="category", distribution=category_shape())
     shown[9] |= column(NAMES[9], "not_enough_evidence", reason="only 62 of 100 values are there", effect=None)
     shown[10] |= column(NAMES[10], "skipped", reason="constant in the reference", distribution=None, effect=None)
-    return shown
+    return sorted(shown, key=lambda column: (order.index(column["status"]), -column["importance"]))
 
 
 def performance() -> Json:

@@ -82,16 +82,17 @@ def alert_changes(
 
 def _states(shown: words.Document) -> dict[str, tuple[str, bool | None, str, str]]:
     """State → (event, on / off / unknown, title when it begins, title when it clears)."""
-    verdict = (shown.get("drift") or {}).get("verdict")
+    moved = words.has_data_drift(shown) or words.has_prediction_drift(shown)
+    calm = (shown.get("drift") or {}).get("verdict") == "no_drift"
     performance = (words.performance_of(shown) or {}).get("verdict")
     lost = True if performance in words.LOST else False if performance == "fine" else None
     return {
         "failed": ("failed", bool(shown.get("failure")), "RUN FAILED!", "runs succeed again"),
         "drift": (
             "drift",
-            {"drift": True, "no_drift": False}.get(str(verdict)),
-            "DATA DRIFT DETECTED!",
-            "data drift has cleared",
+            True if moved else False if calm else None,
+            "DATA DRIFT DETECTED!" if words.has_data_drift(shown) else "PREDICTION DRIFT DETECTED!",
+            "drift has cleared",
         ),
         "performance": ("drift", lost, "PERFORMANCE DRIFT DETECTED!", "performance is as good as its baseline again"),
     }

@@ -50,38 +50,19 @@ def _line(x1: float, y1: float, x2: float, y2: float, css: str) -> str:
 
 
 def _steps(shape: Mapping[str, Any], label: str) -> Markup:
-    """Reference as a grey area, current as a line of steps, on a true axis where the bins allow one."""
-    edges, to_scale = _positions(shape["edges"])
-    widths = [right - left for left, right in pairwise(edges)]
-    curves = [
-        [share / width for share, width in zip(shape[side], widths, strict=True)] for side in ("reference", "current")
-    ]
-    top = max((max(curve) for curve in curves), default=0.0) or 1.0
-    base = HEIGHT - 18
-    paths = [_step_path(edges, curve, base, (base - 4) / top) for curve in curves]
-    first, last = shape["edges"][0], shape["edges"][-1]
+    """Reference as a grey area, current as a line of steps; the outer bins hold what lies beyond the axis."""
+    edges, base = shape["edges"], HEIGHT - 18
+    first, last = edges[0], edges[-1]
+    places = [WIDTH * (edge - first) / ((last - first) or 1.0) for edge in edges]
+    top = max(*shape["reference"], *shape["current"]) or 1.0
+    paths = [_step_path(places, shape[side], base, (base - 4) / top) for side in ("reference", "current")]
     body = (
         f'<path d="{paths[0]}L{WIDTH} {base}L0 {base}Z" class="ref-area"/><path d="{paths[1]}" class="cur-line"/>'
         + _line(0, base, WIDTH, base, "axis")
         + _text(0, HEIGHT - 4, words.axis(first), "tick")
         + _text(WIDTH, HEIGHT - 4, words.axis(last), "tick", "end")
-        + _text(WIDTH / 2, HEIGHT - 4, "" if to_scale else "bins side by side", "tick", "middle")
     )
     return _svg(WIDTH, HEIGHT, f"{label}, from {words.axis(first)} to {words.axis(last)}", body)
-
-
-def _positions(edges: Sequence[float]) -> tuple[list[float], bool]:
-    """Where the edges of the bins stand between 0 and WIDTH, and whether that is to scale.
-
-    A scale on which most bins would be thinner than half a percent of the width (long tails, point masses)
-    shows nothing; then all bins get the same width.
-    """
-    span = edges[-1] - edges[0]
-    widths = [right - left for left, right in pairwise(edges)]
-    thin = sum(width < 0.005 * span for width in widths)
-    if span > 0 and min(widths) > 0 and thin <= len(widths) // 4:
-        return [WIDTH * (edge - edges[0]) / span for edge in edges], True
-    return [WIDTH * i / len(widths) for i in range(len(edges))], False
 
 
 def _step_path(edges: Sequence[float], heights: Sequence[float], base: float, scale: float) -> str:

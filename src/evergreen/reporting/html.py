@@ -95,8 +95,8 @@ def _figure(label: str, value: str, note: str) -> dict[str, str]:
 
 def _column_parts(shown: Document) -> dict[str, Any]:
     """The columns by impact: all of them for the table, those worth a chart as cards."""
-    columns = words.by_impact(words.data_columns(shown))
-    notable = words.with_status(columns, "drift", "watch")
+    columns = words.data_columns(shown)
+    notable = words.with_status(columns, "invalid", "drift", "watch")
     quiet = words.with_status(columns, "no_drift", "not_enough_evidence") if len(columns) <= FEW_COLUMNS else []
     drift = shown.get("drift") or {}
     return {

@@ -59,7 +59,7 @@ def _reasons(shown: Document) -> Iterable[str]:
 
 
 def _columns(shown: Document) -> Iterable[str]:
-    columns = words.by_impact(words.data_columns(shown))
+    columns = words.data_columns(shown)
     if not columns:
         return
     yield "### Columns"

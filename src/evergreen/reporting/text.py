@@ -44,7 +44,7 @@ def lines_of(shown: Document, verbose: bool) -> list[Line]:
         *_data_lines(drift),
         *_column_lines(drift, verbose),
         *_quality_lines(drift),
-        *_performance_lines(drift.get("performance")),
+        *_performance_lines(drift),
         *_decision_lines(shown.get("decision")),
         *_training_lines("first model", shown.get("first_model"), verbose),
         *_training_lines("training", shown.get("training"), verbose),
@@ -63,8 +63,8 @@ def _data_lines(drift: Document) -> Iterable[Line]:
 
 def _column_lines(drift: Document, verbose: bool) -> Iterable[Line]:
     columns = drift.get("columns") or []
-    notable = words.with_status(columns, "drift", "invalid", "watch")
-    chosen = words.by_impact(columns) if verbose else notable[:MAX_LINES]
+    notable = words.with_status(columns, "invalid", "drift", "watch")
+    chosen = columns if verbose else notable[:MAX_LINES]
     size = min(32, max((len(column["name"]) for column in chosen), default=0))
     for column in chosen:
         yield "column", _column_line(column, size)
@@ -116,7 +116,8 @@ def finding_text(finding: Document) -> str:
     return f"{text} [{finding['key']}]" if finding.get("key") and finding["key"] not in text else text
 
 
-def _performance_lines(performance: Document | None) -> Iterable[Line]:
+def _performance_lines(drift: Document) -> Iterable[Line]:
+    performance = drift.get("performance")
     if not performance:
         return
     verdict = words.PERFORMANCE_WORDS.get(performance["verdict"], performance["verdict"])
@@ -126,8 +127,8 @@ def _performance_lines(performance: Document | None) -> Iterable[Line]:
         f"{performance['metric']} {words.score(performance['current'])} ({words.interval(performance['interval'])}), "
         f"baseline {words.score(performance['baseline'])}, drop {drop}: {verdict}",
     )
-    for reason in performance.get("reasons") or []:
-        yield "performance", reason
+    said = drift.get("reasons") or []
+    yield from (("performance", reason) for reason in performance.get("reasons") or [] if reason not in said)
     if performance["verdict"] == "not_enough_evidence" and performance.get("labels_needed"):
         yield "performance", f"{words.counted(performance['labels_needed'], 'more label')} needed"
 
@@ -223,8 +224,9 @@ def print_rich(document: Mapping[str, Any], console: "Console", *, verbose: bool
     from rich.text import Text
 
     shown = showable(document)
-    alarmed = words.has_data_drift(shown) or words.has_lost(shown) or shown.get("failure")
-    console.print(Text("  ".join(words.headlines(shown)), style="bold red" if alarmed else "bold green"))
+    console.print(
+        Text("  ".join(words.headlines(shown)), style="bold red" if words.is_alarming(shown) else "bold green")
+    )
     console.print(Padding(Text(words.summary(shown)), (0, 0, 1, 0)))
     lines = lines_of(shown, verbose)
     columns = [text for label, text in lines if label == "column"]
@@ -257,7 +259,7 @@ def _column_table(shown: Document, count: int) -> "Table":
         table.add_column(title, overflow="fold")
     for title in ("effect", "adjusted p", "missing", "importance"):
         table.add_column(title, justify="right")
-    for column in words.by_impact(words.data_columns(shown))[:count]:
+    for column in words.data_columns(shown)[:count]:
         missing = [words.percent(column.get(f"missing_{side}")) for side in ("reference", "current")]
         cells = (
             Text(words.status(column), styles.get(column["status"], "dim")),

@@ -8,7 +8,6 @@ from typing import Any
 Document = Mapping[str, Any]
 
 LOST = ("degraded", "severe", "breach")
-STATUS_ORDER = ("drift", "invalid", "watch", "not_enough_evidence", "skipped", "no_drift")
 STATUS_WORDS = {
     "drift": "drift",
     "watch": "watch",
@@ -32,9 +31,8 @@ STATISTIC_WORDS = {
     "wasserstein": "Wasserstein",
     "chi2": "chi-square",
     "mean_shift": "mean shift",
-    "group": "largest group shift",
-    "group_shift": "largest group shift",
-    "missing": "missing rate",
+    "group": "moved share",
+    "missing": "missing rate moved",
 }
 
 
@@ -239,20 +237,9 @@ def statistic(column: Document) -> str:
     return f"{words} {score(column['effect'])}{limit}"
 
 
-def by_impact(columns: Iterable[Document]) -> list[Document]:
-    """Columns in the order in which they matter: status, then importance for the model, then effect by its limit."""
-    return sorted(columns, key=_impact)
-
-
-def _impact(column: Document) -> tuple[int, float, float, str]:
-    rank = STATUS_ORDER.index(column["status"]) if column["status"] in STATUS_ORDER else len(STATUS_ORDER)
-    ratio = (column.get("effect") or 0.0) / (column.get("threshold") or 1.0)
-    return rank, -(column.get("importance") or 0.0), -ratio, column["name"]
-
-
 def with_status(columns: Iterable[Document], *statuses: str) -> list[Document]:
-    """The columns that have one of these statuses, by impact."""
-    return by_impact(column for column in columns if column["status"] in statuses)
+    """The columns that have one of these statuses, in their order, which is by impact."""
+    return [column for column in columns if column["status"] in statuses]
 
 
 def data_columns(document: Document) -> list[Document]:
@@ -270,10 +257,21 @@ def has_data_drift(document: Document) -> bool:
     return bool((document.get("drift") or {}).get("verdict") == "drift")
 
 
+def has_prediction_drift(document: Document) -> bool:
+    """Whether the model answers differently than on the rows it was admitted on."""
+    return bool(((document.get("drift") or {}).get("predictions") or {}).get("verdict") == "drift")
+
+
 def has_lost(document: Document) -> bool:
     """Whether the run's verdict on the model's performance is a loss."""
     performance = performance_of(document)
     return performance is not None and performance["verdict"] in LOST
+
+
+def is_alarming(document: Document) -> bool:
+    """Whether anything in the run is a reason to look: drift of data or predictions, a loss, a failure."""
+    found = has_data_drift(document) or has_prediction_drift(document) or has_lost(document)
+    return found or bool(document.get("failure"))
 
 
 def is_rejected(document: Document) -> bool:
@@ -293,11 +291,12 @@ def headlines(document: Document) -> list[str]:
         (document.get("failure"), "RUN FAILED!"),
         (document.get("rolled_back"), "ROLLED BACK TO THE PREVIOUS MODEL"),
         (has_data_drift(document), "DATA DRIFT DETECTED!"),
+        (has_prediction_drift(document), "PREDICTION DRIFT DETECTED!"),
         (has_lost(document), "PERFORMANCE DRIFT DETECTED!"),
         (drift.get("retraining_recommended"), "RETRAINING RECOMMENDED"),
         (document.get("deployed"), "NEW MODEL DEPLOYED"),
         (is_rejected(document), "CHALLENGER REJECTED"),
-        (drift.get("verdict") == "no_drift" and not has_lost(document), "NO DRIFT DETECTED"),
+        (drift.get("verdict") == "no_drift" and not is_alarming(document), "NO DRIFT DETECTED"),
         (drift.get("verdict") == "not_enough_evidence", "NOT ENOUGH EVIDENCE"),
         (not drift and document.get("first_model"), "FIRST MODEL TRAINED"),
     ]
@@ -314,6 +313,8 @@ def title(document: Document) -> str:
         return "Back to the previous model: it does better on later labels"
     if document.get("deployed") and not verdict:
         return "The first model is live" if document.get("first_model") else "A new model is live"
+    if verdict == "no_drift" and has_prediction_drift(document) and performance not in LOST:
+        return "The model answers differently" + _outcome_clause(document)
     return _diagnosis(verdict, performance) + _outcome_clause(document)
 
 
@@ -373,7 +374,10 @@ def _drift_sentence(document: Document) -> str:
         return _stopped(" ".join(drift["reasons"][:1]) or f"There is not enough evidence {looked} to tell.")
     if drift["verdict"] == "drift":
         return _stopped(" ".join(drift["reasons"][:1]) or f"There is drift {looked}.")
-    return f"None of {counted(len(columns), 'column')} drifted {looked}."
+    answers = (
+        "; but the model answers differently than it did when it was admitted" if has_prediction_drift(document) else ""
+    )
+    return f"None of {counted(len(columns), 'column')} drifted {looked}{answers}."
 
 
 def _performance_sentence(performance: Document | None) -> str:
