@@ -111,6 +111,12 @@ class DriftRule(Section):
     statistic: Statistic = "default"
     threshold: Annotated[float, Field(gt=0)] | None = None
 
+    @model_validator(mode="after")
+    def default_has_its_own_thresholds(self) -> "DriftRule":
+        if self.statistic == "default" and self.threshold is not None:
+            raise ValueError("a 'threshold' needs a 'statistic'; the default uses min_ks, min_psi and min_group")
+        return self
+
 
 class DriftSettings(Section):
     """When a column, and a table, has drifted."""
