@@ -108,6 +108,20 @@ def to_key(key: Any) -> datetime | int:
     return key.astype("datetime64[us]").item() if isinstance(key, np.datetime64) else int(key)
 
 
+def key_to_json(key: datetime | int | None) -> str | int | None:
+    """A window's end as a card keeps it: a time as ISO text, a row number as it is.
+
+    >>> key_to_json(datetime(2026, 11, 21)), key_to_json(7)
+    ('2026-11-21T00:00:00', 7)
+    """
+    return key.isoformat() if isinstance(key, datetime) else key
+
+
+def key_from_json(value: str | int | None) -> datetime | int | None:
+    """What `key_to_json` wrote, as a window's end again."""
+    return datetime.fromisoformat(value) if isinstance(value, str) else value
+
+
 def _as_key(key: datetime | int) -> Any:
     return np.datetime64(key, "us") if isinstance(key, datetime) else np.int64(key)
 
