@@ -34,9 +34,9 @@ STATISTICS = {
     "js": Statistic("Jensen-Shannon distance", 0.10),
     "wasserstein": Statistic("Wasserstein distance in standard deviations", 0.10),
     "chi2": Statistic("Cramér's V", 0.10),
-    "mean_shift": Statistic("shift of the mean in standard deviations", 2.0),
-    "group": Statistic("share of rows moved in one group", 0.05),
-    "missing": Statistic("change of the missing rate", 0.05),
+    "mean_shift": Statistic("Shift of the mean in standard deviations", 2.0),
+    "group": Statistic("Share of rows moved in one group", 0.05),
+    "missing": Statistic("Change of the missing rate", 0.05),
 }
 
 
@@ -219,7 +219,6 @@ def _result(column: Measurement, status: str, reason: str, side: Side | None = N
     if side is None:
         return result
     criterion = side.criterion
-    scale = "share" if criterion.statistic == "missing" or _is_share(column, criterion) else criterion.statistic
     return replace(
         result,
         statistic=criterion.statistic,
@@ -227,12 +226,13 @@ def _result(column: Measurement, status: str, reason: str, side: Side | None = N
         threshold=criterion.threshold,
         p_value=side.p_value,
         p_adjusted=side.p_adjusted,
-        equivalent_shift=distances.equivalent_shift(scale, criterion.effect),
+        equivalent_shift=_shift(column, criterion),
     )
 
 
-def _is_share(column: Measurement, criterion: Criterion) -> bool:
-    return criterion.statistic == "group" and column.discrete
+def _shift(column: Measurement, criterion: Criterion) -> float:
+    is_share = criterion.statistic == "missing" or (criterion.statistic == "group" and column.discrete)
+    return distances.equivalent_shift("share" if is_share else criterion.statistic, criterion.effect)
 
 
 def _smallest_shift(column: Measurement, tests: int, alpha: float) -> float | None:
@@ -243,9 +243,9 @@ def _smallest_shift(column: Measurement, tests: int, alpha: float) -> float | No
 
 def _explain(column: Measurement, side: Side, status: str, settings: DriftSettings) -> str:
     effect = _effect_words(column, side.criterion)
-    chance = f"p = {side.p_adjusted:.2g} after correction"
+    chance = "p < 0.0001" if side.p_adjusted < 0.0001 else f"p = {side.p_adjusted:.2g}"
     if status == "drift":
-        return f"{effect}; {chance}."
+        return f"{effect}, like a shift of {_shift(column, side.criterion):.2g} standard deviations; {chance}."
     if status == "no_drift":
         return f"{effect}; {chance}: no material change."
     if side.significant and side.material:
@@ -253,13 +253,16 @@ def _explain(column: Measurement, side: Side, status: str, settings: DriftSettin
     if side.significant:
         return f"{effect}; {chance}: a sure change, but a small one."
     if status == "watch":
-        return f"{effect}; but {chance}: as much can be chance in so few rows."
-    return f"Fewer than {settings.min_rows} rows with a value (drift.min_rows); {effect}; {chance}."
+        return f"{effect}; but {chance}: in so few rows chance alone does as much."
+    return f"Fewer than {settings.min_rows} rows with a value (drift.min_rows). {effect}; {chance}."
 
 
 def _effect_words(column: Measurement, criterion: Criterion) -> str:
+    limit = f"limit {100 * criterion.threshold:g} points"
     if criterion.statistic == "missing":
         before, after = 100 * (column.missing_reference or 0), 100 * (column.missing_current or 0)
-        return f"missing values {before:.1f} % before, {after:.1f} % now (limit {100 * criterion.threshold:g} points)"
-    words = f"{STATISTICS[criterion.statistic].words} {criterion.effect:.3g} (limit {criterion.threshold:g})"
-    return f"{words}, {column.mover}" if column.mover else words
+        return f"Missing values: {before:.1f} % before, {after:.1f} % now ({limit})"
+    if criterion.statistic == "group":
+        return f"{column.mover} ({limit})"
+    words = STATISTICS[criterion.statistic].words
+    return f"{words} {criterion.effect:.3g} (limit {criterion.threshold:g}); most moved: {column.mover}"

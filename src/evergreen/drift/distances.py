@@ -98,8 +98,8 @@ def cramers_v(reference: np.ndarray, current: np.ndarray) -> float:
     the more unequal the samples are. V² = ½Σ(p - q)²/(p + q), less (groups - 1)·(1/n + 1/m)/4.
     """
     p, q = _shares(reference), _shares(current)
-    both = p + q
-    square = 0.5 * float(np.sum((p - q) ** 2 / both, where=both > 0))
+    filled = p + q > 0
+    square = 0.5 * float(np.sum((p - q)[filled] ** 2 / (p + q)[filled]))
     return math.sqrt(max(0.0, square - (len(reference) - 1) * _noise(reference, current) / 4))
 
 
