@@ -89,7 +89,7 @@ def _dumbbell(y: float, row: tuple[Any, float, float], scale: float) -> str:
     name, before, after = row
     x1, x2 = LABEL_WIDTH + 4 + before * scale, LABEL_WIDTH + 4 + after * scale
     return (
-        _text(LABEL_WIDTH - 8, y + 4, plain(str(name), 15), "label", "end")
+        _text(LABEL_WIDTH - 8, y + 4, plain(str(name), 14), "label", "end")
         + _line(LABEL_WIDTH, y, WIDTH, y, "grid")
         + _line(x1, y, x2, y, "cur-line")
         + f'<circle cx="{x1:.1f}" cy="{y:.1f}" r="4" class="ref-dot"/>'

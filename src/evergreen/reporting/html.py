@@ -32,6 +32,7 @@ def render_html(document: Mapping[str, Any]) -> str:
         style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
         headlines=[(words_, _tone(words_)) for words_ in words.headlines(shown)],
         title=words.title(shown),
+        source=shown.get("source") or _sources(shown.get("drift")),
         summary=words.summary(shown),
         figures=_figures(shown),
         drift=shown.get("drift") or {},
@@ -66,12 +67,20 @@ def _tone(headline: str) -> str:
     return "not_enough_evidence" if headline in ("NOT ENOUGH EVIDENCE", "NOTHING NEW") else "no_drift"
 
 
+def _sources(drift: Document | None) -> str:
+    """What a document without a source of its own compared."""
+    sides = [(drift or {}).get(side) or {} for side in ("current", "reference")]
+    return " against ".join(dict.fromkeys(side["source"] for side in sides if side.get("source")))
+
+
 def _figures(shown: Document) -> list[dict[str, str]]:
-    """The three or four numbers one looks for first."""
+    """The few numbers one looks for first."""
     figures = []
     if columns := words.data_columns(shown):
         drifted = len(words.with_status(columns, "drift"))
         figures.append(_figure("Columns drifted", f"{drifted:,}", f"of {len(columns):,}"))
+        sides = [shown["drift"][side]["rows"] for side in ("current", "reference")]
+        figures.append(_figure("New rows", words.number(sides[0]), f"reference {words.number(sides[1])}"))
     performance = words.performance_of(shown)
     if performance and performance["current"] is not None:
         note = f"baseline {words.score(performance['baseline'])}"

@@ -23,7 +23,7 @@ def render_text(document: Mapping[str, Any], *, width: int = 100, color: bool = 
     `verbose` lists every column; otherwise those without drift are one line. `color` makes the verdict bold.
     """
     shown = showable(document)
-    verdict = "  ".join(words.headlines(shown))
+    verdict = textwrap.fill("  ".join(words.headlines(shown)), width)
     paragraph = textwrap.fill(words.summary(shown), width, break_on_hyphens=False)
     details = [_fold(label, text, width) for label, text in lines_of(shown, verbose)]
     return "\n".join([f"\x1b[1m{verdict}\x1b[0m" if color else verdict, paragraph, "", *details])

@@ -180,10 +180,10 @@ def day(value: str | int | None) -> str:
 def axis(value: float) -> str:
     """An end of an axis: four digits are enough to know where one is.
 
-    >>> axis(0.0), axis(18.25), axis(1234567.0)
-    ('0', '18.25', '1,234,567')
+    >>> axis(0.0), axis(-18.25), axis(1234567.0)
+    ('0', '−18.25', '1,234,567')
     """
-    return f"{value:,.0f}" if abs(value) >= 1000 and abs(value) < 1e9 else f"{value:.4g}"
+    return (f"{value:,.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.4g}").replace("-", "−")
 
 
 def stretch(start: Any, stop: Any) -> str:
@@ -377,7 +377,7 @@ def _drift_sentence(document: Document) -> str:
     answers = (
         "; but the model answers differently than it did when it was admitted" if has_prediction_drift(document) else ""
     )
-    return f"None of {counted(len(columns), 'column')} drifted {looked}{answers}."
+    return f"None of the {counted(len(columns), 'column')} drifted {looked}{answers}."
 
 
 def _performance_sentence(performance: Document | None) -> str:
