@@ -325,7 +325,7 @@ def check_model_performance_drift(
     Args:
         model: any fitted object with scikit-learn's `predict`.
         X_test: (n, features) frame or array of new rows.
-        y_test: (n,) their labels, of any type; none missing. With fewer than 50 nothing is judged.
+        y_test: (n,) or (n, 1) labels of any type; none missing. With fewer than 50 nothing is judged.
         baseline_accuracy: the score the model had; accuracy for a classifier, R² for a regressor. How
             many rows it was measured on isn't known, so it counts as exact.
         threshold: largest acceptable drop.
@@ -336,10 +336,10 @@ def check_model_performance_drift(
     >>> check.verdict, check.drifted, round(check.drop, 2)
     ('severe', True, 0.2)
     """
-    task, metric = ("regression", "r2") if _predicts_numbers(model) else ("classification", "accuracy")
+    task, metric = ("regression", "r2") if _predicts_numbers(model, X_test) else ("classification", "accuracy")
     settings = PerformanceSettings(metric=metric, max_drop=threshold, min_score="off")
     report = judge_performance(
-        np.asarray(y_test),
+        np.asarray(y_test).ravel(),
         predict(model, X_test, task),
         baseline={metric: exact_score(metric, float(baseline_accuracy))},
         settings=settings,
@@ -359,7 +359,9 @@ def check_model_performance_drift(
     )
 
 
-def _predicts_numbers(model: Any) -> bool:
-    from sklearn.base import is_regressor
-
-    return not hasattr(model, "classes_") and is_regressor(model)
+def _predicts_numbers(model: Any, X: Any) -> bool:
+    """Whether a model is a regressor; told from its answers, as it may come from any library."""
+    if hasattr(model, "classes_"):
+        return False
+    answers = np.asarray(model.predict(X[:100]))
+    return answers.dtype.kind == "f" and not np.array_equal(answers, np.round(answers))

@@ -28,8 +28,8 @@ def wilson(value: float, rows: float, confidence: float = 0.95) -> tuple[float, 
     z2 = float(ndtri(0.5 + confidence / 2)) ** 2
     middle = (value + z2 / (2 * rows)) / (1 + z2 / rows)
     half = math.sqrt(z2 * (value * (1 - value) / rows + z2 / (4 * rows * rows))) / (1 + z2 / rows)
-    # At 0 and 1 the bound is exactly the value; rounding must not push it inside.
-    return (0.0 if value <= 0 else middle - half), (1.0 if value >= 1 else middle + half)
+    # Rounding must push no bound across the value, nor out of 0 to 1.
+    return max(0.0, min(value, middle - half)), min(1.0, max(value, middle + half))
 
 
 def student(value: float, standard_error: float, rows: float, confidence: float = 0.95) -> tuple[float, float]:

@@ -72,6 +72,10 @@ def mean_of(losses: Callable[[Sample], np.ndarray]) -> Measure:
     return measure
 
 
+def _one_class(sample: Sample) -> Measurement:
+    return undefined(f"all {len(sample.truth):,} rows are of class {sample.classes[int(sample.truth[0])]!r}")
+
+
 # Losses of single rows
 
 
@@ -129,7 +133,10 @@ def accuracy(sample: Sample) -> Measurement:
 
 def balanced_accuracy(sample: Sample) -> Measurement:
     """Mean over the classes of the share predicted right."""
-    return _mean_ratio(sample, np.unique(sample.truth), RECALL)
+    present = np.unique(sample.truth)
+    if len(present) == 1 and len(sample.classes) > 1:
+        return _one_class(sample)
+    return _mean_ratio(sample, present, RECALL)
 
 
 def recall(sample: Sample) -> Measurement:
@@ -172,8 +179,8 @@ def _mean_ratio(sample: Sample, classes: np.ndarray, among: tuple[float, float])
     scale = np.divide(1.0, possible, out=np.zeros(k), where=told)
     ratios = hits * scale
     shares = np.diag(scale) - a * (ratios * scale)[:, None] - b * (ratios * scale)[None, :]
-    # The rows that bear a ratio: for F1 those that are of the class, were predicted so, or both.
-    bearing = possible if a * b == 0 else true + said - hits
+    # What bears a ratio. For F1 = 2J / (1 + J), J hits among the union, n rows of the union count as up to 2n.
+    bearing = (a > 0) * true + (b > 0) * said
     support = told.sum() ** 2 / np.sum(1 / bearing[told]) if told.any() else 0.0
     contributions = shares[sample.truth, sample.predicted] / len(classes)
     return Measurement(float(ratios.sum() / len(classes)), contributions, float(support))
@@ -207,8 +214,7 @@ def _one_against_rest(
     wanted = range(len(sample.classes)) if sample.positive is None else [sample.positive]
     told = [k for k in wanted if 0 < counts[k] < len(sample.truth)]
     if not told:
-        only = sample.classes[int(sample.truth[0])]
-        return undefined(f"all {len(sample.truth):,} rows are of class {only!r}")
+        return _one_class(sample)
     masks = [sample.truth == k for k in told]
     parts = [value_of(mask, sample.probabilities[:, k]) for k, mask in zip(told, masks, strict=True)]
     support = len(told) ** 2 / sum(1 / support_of(mask) for mask in masks)

@@ -21,6 +21,7 @@ from evergreen.scoring.predictions import Predictions
 from evergreen.settings import PerformanceSettings
 
 RESAMPLES = 200
+NEEDS_COSTS = "performance.metric 'cost' needs either performance.cost_matrix or performance.cost_function."
 SCORE_NUMBERS = ("value", "low", "high", "standard_error")
 
 Losses = Callable[[Sample], np.ndarray]
@@ -69,7 +70,7 @@ def _needing_probabilities(name: str, measure: Measure) -> Measure:
 
 
 def _no_costs(sample: Sample) -> np.ndarray:
-    raise UsageError("performance.metric 'cost' needs performance.cost_matrix or performance.cost_function.")
+    raise UsageError(NEEDS_COSTS)
 
 
 METRICS: dict[str, Metric] = {
@@ -145,9 +146,10 @@ def metric_named(settings: PerformanceSettings, task: str, root: Path = Path()) 
         near = difflib.get_close_matches(name, METRICS, 1)
         hint = f" Did you mean '{near[0]}'?" if near else ""
         raise UsageError(f"performance.metric '{name}' is unknown.{hint} For {task} there are: {', '.join(fitting)}.")
-    if name not in fitting:
+    metric = _configured(METRICS[name], settings, root) if name in fitting else METRICS[name]
+    if task not in metric.tasks:
         raise UsageError(f"performance.metric '{name}' is not for {task}. Choose one of: {', '.join(fitting)}.")
-    return _configured(METRICS[name], settings, root)
+    return metric
 
 
 def _configured(metric: Metric, settings: PerformanceSettings, root: Path) -> Metric:
@@ -157,9 +159,7 @@ def _configured(metric: Metric, settings: PerformanceSettings, root: Path) -> Me
     if metric.name != "cost":
         return metric
     if bool(settings.cost_matrix) == bool(settings.cost_function):
-        raise UsageError(
-            "performance.metric 'cost' needs one of performance.cost_matrix and performance.cost_function."
-        )
+        raise UsageError(NEEDS_COSTS)
     if settings.cost_matrix:
         losses = costs.matrix_losses(settings.cost_matrix)
         return replace(metric, tasks=("classification",), measure=mean_of(losses), row_losses=losses)
@@ -299,13 +299,13 @@ def score_samples(
     task: str, sample: Sample, settings: PerformanceSettings, root: Path = Path(), seed: int = 0
 ) -> dict[str, Score]:
     """`score_all`, for rows that are coded already."""
-    chosen = [metric for metric in METRICS.values() if task in metric.tasks and _given(metric, settings)]
-    found = [score_sample(_configured(metric, settings, root), sample, settings.confidence, seed) for metric in chosen]
+    given = [_configured(metric, settings, root) for metric in METRICS.values() if _given(metric, settings)]
+    found = [score_sample(metric, sample, settings.confidence, seed) for metric in given if task in metric.tasks]
     return {score.metric: score for score in found if score.defined}
 
 
 def _given(metric: Metric, settings: PerformanceSettings) -> bool:
-    return metric.name != "cost" or bool(settings.cost_matrix or settings.cost_function)
+    return metric.name != "cost" or bool(settings.cost_matrix) != bool(settings.cost_function)
 
 
 def worse_by(metric: Metric, baseline: float, current: float) -> float:
