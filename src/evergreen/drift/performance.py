@@ -68,7 +68,7 @@ class PerformanceReport:
         baseline, current: scores of the metric; None when there is none.
         interval: two-sided, of `current`.
         drop, drop_interval: positive is worse; a share of the baseline when `relative`; two-sided.
-        labels_needed: labelled rows at which a drop of the limit is found with 80 % power; None when
+        labels_needed: labelled rows still missing to find a drop of the limit with 80 % power; None when
             labels aren't what is missing.
         coverage: share of the judged rows that have a label; None when not known.
         floor: what the score must reach (a ceiling for lower-is-better metrics); None when off.
@@ -137,9 +137,10 @@ def judge_performance(
         coverage=_coverage(len(y), maturity, unlabelled),
         baselines=dict(baseline),
     )
+    unripe = words.unripe(maturity)
     if len(y) < settings.min_labels:
-        reasons = words.too_few(len(y), settings.min_labels, maturity)
-        return replace(report, reasons=reasons, labels_needed=settings.min_labels)
+        reasons = _sentences(words.too_few(len(y), settings.min_labels), unripe)
+        return replace(report, reasons=reasons, labels_needed=settings.min_labels - len(y))
     sample = sample_rows(y, predictions, positive)
     report = replace(
         report,
@@ -148,8 +149,9 @@ def judge_performance(
     )
     bias = labels_biased(model_scores(predictions), model_scores(unlabelled), settings.max_drop) if unlabelled else None
     if bias and bias.biased:
-        return replace(report, verdict="biased_labels", reasons=words.biased(bias, len(y)))
-    return _judge(report, metric, base, score_sample(metric, sample, settings.confidence, seed), settings)
+        return replace(report, verdict="biased_labels", reasons=_sentences(words.biased(bias, len(y)), unripe))
+    report = _judge(report, metric, base, score_sample(metric, sample, settings.confidence, seed), settings)
+    return replace(report, reasons=_sentences(*report.reasons, unripe))
 
 
 def _judge(
@@ -177,7 +179,9 @@ def _judge(
     missing = ""
     if verdict == "not_enough_evidence":
         needed = labels_for(metric, base, current, settings.max_drop)
-        report, missing = replace(report, labels_needed=needed), words.missing_words(needed, report, base)
+        more = needed is not None and needed > report.labelled_rows
+        report = replace(report, labels_needed=needed - report.labelled_rows if needed and more else None)
+        missing = words.missing_words(needed, report, base)
     said = words.drop_words(report, settings.confidence), words.verdict_words(verdict, surely, report)
     return replace(report, verdict=verdict, reasons=_sentences(*said, missing, note))
 

@@ -98,7 +98,7 @@ def _fine_words(surely: tuple[float, float], report: "PerformanceReport") -> str
 
 
 def missing_words(needed: int | None, report: "PerformanceReport", base: Score) -> str:
-    """What would settle an open verdict; empty when more labels than usual are there already."""
+    """What would settle an open verdict; empty when enough labels are there and the loss is near the limit."""
     limit = limit_words(report.max_drop, report.relative)
     if needed is None:
         return (
@@ -130,10 +130,14 @@ def floor_words(current: Score, floor: float, surely: tuple[float, float], highe
     return ""
 
 
-def too_few(rows: int, needed: int, maturity: "Maturity | None") -> tuple[str, ...]:
+def too_few(rows: int, needed: int) -> str:
     """Why nothing is judged yet."""
-    first = f"Not enough evidence: {rows:,} labelled rows, and {needed:,} are needed (performance.min_labels)."
-    return (first, maturity.reason) if maturity is not None and maturity.reason else (first,)
+    return f"Not enough evidence: {rows:,} labelled rows, and {needed:,} are needed (performance.min_labels)."
+
+
+def unripe(maturity: "Maturity | None") -> str:
+    """Which rows were left out because their labels are still coming; empty when there are none."""
+    return f"Not judged: {maturity.reason}." if maturity is not None and maturity.reason else ""
 
 
 def no_baseline(current: Score) -> str:
@@ -144,13 +148,13 @@ def no_baseline(current: Score) -> str:
     )
 
 
-def biased(bias: LabelBias, labelled: int) -> tuple[str, ...]:
+def biased(bias: LabelBias, labelled: int) -> str:
     """Why labels that are there aren't believed."""
     return (
         f"The labels that have come are a biased choice: the model's scores on the {labelled:,} labelled rows differ "
         f"from those on the rows still without a label ({percent(round(bias.unlabelled_share, 3))} of all; "
         f"Kolmogorov-Smirnov {bias.ks:.3f}, limit {bias.threshold:g}, p {bias.p_value:.2g}). "
-        "Performance is not judged until more labels are there (data.label_delay, data.min_coverage).",
+        "Performance is not judged until more labels are there (data.label_delay, data.min_coverage)."
     )
 
 
