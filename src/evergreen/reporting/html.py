@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parent
 FEW_COLUMNS = 60  # up to here every column gets its chart; beyond, only those with drift or to watch
 OPEN_CARDS = 12  # small multiples shown at once; the rest folds away
+MAX_CARDS = 200  # nobody looks through more, and the page stays small however many columns drift
 SHOWN_RUNS = 60  # of the history; the frequencies are over all of it
 MARKS = {"drift": "▲", "watch": "◆", "no_drift": "●", "not_enough_evidence": "○", "skipped": "–", "invalid": "✕"}
 
@@ -111,7 +112,8 @@ def _column_parts(shown: Document) -> dict[str, Any]:
     return {
         "columns": columns,
         "cards": notable[:OPEN_CARDS],
-        "more_cards": notable[OPEN_CARDS:],
+        "more_cards": notable[OPEN_CARDS:MAX_CARDS],
+        "left_out": len(notable[MAX_CARDS:]),
         "quiet_cards": quiet,
         "answers": [c for key in ("predictions", "target") for c in (drift.get(key) or {}).get("columns") or []],
         "counts": [(status, len(found)) for status in MARKS if (found := words.with_status(columns, status))],
