@@ -9,19 +9,22 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 
 from evergreen.data import text_values
+from evergreen.data.almost_numbers import refuse_almost_numbers
 from evergreen.data.chunks import Chunks
 from evergreen.data.places import DataFile
-from evergreen.data.raw_bytes import LONGEST_ROW, check_bytes, check_start
+from evergreen.data.raw_bytes import LONGEST_ROW, check_bytes, check_quotes, check_start
 from evergreen.data.spool import keep
 from evergreen.errors import DataError
 
 DELIMITERS = ",;\t|"
-MARKERS = frozenset({"NA", "N/A", "n/a", "#N/A", "NULL", "null", "None", "none", "?", "-", "--", ".", "missing"})
+HEADER_BYTES = 1 << 20
 
 
 @dataclass
@@ -42,9 +45,20 @@ def open_csv(files: Sequence[DataFile], missing: Sequence[str], as_text: frozens
     `missing` are the words that stand for no value, `as_text` the columns to leave as they are
     written. Raises `DataError` with file, line and column for what can't be read exactly.
     """
+    try:
+        return _read_all(files, missing, as_text)
+    except OSError as error:
+        names = ", ".join(file.name for file in files[:3])
+        raise DataError(f"{names}: can't be read to the end ({error}). Copy the file again.") from None
+
+
+def _read_all(files: Sequence[DataFile], missing: Sequence[str], as_text: frozenset[str]) -> Chunks:
     names, _ = read_header(files[0])
     columns = {name: _Column(frozenset() if name in as_text else text_values.EVERYTHING) for name in names}
     blocks = keep(_blocks(files, missing, columns))
+    for name, column in columns.items():
+        if column.filled and not column.type_name and name not in as_text:
+            refuse_almost_numbers([block.column(name) for block in blocks], f"{files[0].name}: column '{name}'")
     types = {name: _arrow_type(column) for name, column in columns.items()}
 
     def read(index: int, wanted: Sequence[str]) -> pa.Table:
@@ -70,10 +84,12 @@ def read_header(file: DataFile) -> tuple[list[str], str]:
     """The column names of a CSV file and its delimiter; raises `DataError` when it has no usable header."""
     check_start(file)
     with file.stream() as stream:
-        start = bytes(stream.read(LONGEST_ROW)).decode("utf-8-sig", errors="ignore")
+        start = bytes(stream.read(HEADER_BYTES)).decode("utf-8-sig", errors="ignore")
     line = start.splitlines()[0] if start.strip() else ""
     delimiter = max(DELIMITERS, key=lambda mark: (line.count(mark), mark == ","))
     names = next(csv.reader(io.StringIO(start, newline=""), delimiter=delimiter), [])
+    if names[:1] == [""] and len(names) > 1:
+        names[0] = "Unnamed: 0"  # row numbers, written by pandas; so it calls them itself
     _check_names(names, file.name)
     return names, delimiter
 
@@ -83,8 +99,8 @@ def _check_names(names: list[str], where: str) -> None:
         raise DataError(f"{where}: the first line is empty; expected the names of the columns.")
     if "" in names:
         raise DataError(
-            f"{where}: column {names.index('') + 1} of {len(names)} has no name. Name it, or drop it: a comma too many "
-            "at the end of the header, or a row number written by pandas (write with index=False)."
+            f"{where}: column {names.index('') + 1} of {len(names)} has no name. Name it, or drop it: "
+            "is there a comma too many at the end of the header?"
         )
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
@@ -107,21 +123,39 @@ def _blocks(files: Sequence[DataFile], missing: Sequence[str], columns: dict[str
         names, delimiter = read_header(file)
         if set(names) != set(columns):
             raise DataError(_other_columns(file.name, names, files[0].name, list(columns)))
-        check_bytes(file, delimiter)
+        lines, quotes = check_bytes(file)
         rows = 0
         for batch in _parse(file, names, delimiter, missing):
             block = batch.select(list(columns))
             for name, column in columns.items():
-                _learn(column, block.column(name), f"{file.name}: column '{name}' after row {rows}")
+                _learn(column, block.column(name), rows, f"{file.name}: column '{name}'")
+            _refuse_header(block, columns, rows, file.name)
             rows += block.num_rows
             yield block
+        if quotes and (quotes % 2 or lines > rows + 1):
+            check_quotes(file, delimiter)
         file.check_unchanged()
 
 
-def _learn(column: _Column, values: pa.Array, where: str) -> None:
+def _learn(column: _Column, values: pa.Array, rows: int, where: str) -> None:
     present = values.drop_null()
     column.filled = column.filled or len(present) > 0
-    column.possible = text_values.possible_types(present, column.possible, where)
+    try:
+        column.possible = text_values.possible_types(present, column.possible)
+    except text_values.TooLargeError as error:
+        row = rows + values.to_pylist().index(str(error)) + 1
+        raise DataError(f"{where}, data row {row}: {error} is too large for a number (at most 1.8e308).") from None
+
+
+def _refuse_header(block: pa.RecordBatch, columns: dict[str, _Column], rows: int, where: str) -> None:
+    """A header among the rows: files were joined. Every column it is in has become text by now."""
+    if any(column.type_name for column in columns.values() if column.filled):
+        return
+    repeated = [pc.fill_null(pc.equal(block.column(name), name), False) for name in columns]
+    found = reduce(pc.and_, repeated)
+    if pc.any(found).as_py():
+        row = rows + found.to_pylist().index(True) + 1
+        raise DataError(f"{where}: data row {row} repeats the header; files were joined. Take that line out.")
 
 
 def _other_columns(name: str, names: list[str], first: str, expected: list[str]) -> str:
@@ -140,13 +174,14 @@ def _parse(file: DataFile, names: list[str], delimiter: str, missing: Sequence[s
         return "error"
 
     options = pa.csv.ConvertOptions(
-        column_types={name: pa.string() for name in names}, null_values=list(missing), strings_can_be_null=True
+        column_types={name: pa.string() for name in ("", *names)}, null_values=list(missing), strings_can_be_null=True
     )
     parsing = pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=refuse)
     try:
         with file.stream() as stream:
             reading = pa.csv.ReadOptions(block_size=LONGEST_ROW)
-            yield from pa.csv.open_csv(stream, reading, parsing, options)
+            for batch in pa.csv.open_csv(stream, reading, parsing, options):
+                yield batch.rename_columns(names)
     except pa.ArrowInvalid as error:
         raise DataError(_explain(file, delimiter, len(names), wrong, error)) from None
 

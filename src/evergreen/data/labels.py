@@ -37,6 +37,24 @@ def label_text(values: Any) -> np.ndarray:
     return texts[codes]
 
 
+def own_labels(labels: np.ndarray, label_type: str) -> np.ndarray:
+    """Labels from their text back in the type that the user keeps them in, so that a model answers in it.
+
+    Args:
+        labels: (n,) text without missing values, or numbers, which stay as they are.
+        label_type: `Contract.label_type`: "text", "integer", "number" or "boolean".
+
+    >>> own_labels(np.array(["1", "0"], dtype=object), "integer")
+    array([1, 0])
+    """
+    if labels.dtype != object or label_type == "text":
+        return labels
+    if label_type == "boolean":
+        return labels == "1"
+    numbers = labels.astype(np.float64)
+    return numbers.astype(np.int64) if label_type == "integer" else numbers
+
+
 def find_label(word: str, classes: Sequence[str]) -> str:
     """The class a person means by a word from the configuration: `true` for "1", `1.0` for "1".
 

@@ -162,12 +162,24 @@ def _check_numbers(
 
 
 def _count_outside(column: "Column", table: "Table", window: "Window | None") -> int:
-    """Values beyond the limits of a column, infinite ones included."""
+    """Values that jumped beyond the limits of a column, infinite ones included.
+
+    A side counts only when more values lie beyond the limit than between it and the known range: a
+    quantity that grows fills the space between on its way, a changed unit or a sentinel leaps over it.
+    """
     if not column.limits:
         return 0
     low, high = column.limits
-    pieces = (to_numpy(piece) for piece in table.arrays(column.name, window))
-    return sum(int(np.count_nonzero((values < low) | (values > high))) for values in pieces)
+    below = above = between_low = between_high = infinite = 0
+    for piece in table.arrays(column.name, window):
+        values = to_numpy(piece)
+        below += int(np.count_nonzero(values < low))
+        above += int(np.count_nonzero(values > high))
+        between_low += int(np.count_nonzero((values >= low) & (values < column.low)))
+        between_high += int(np.count_nonzero((values <= high) & (values > column.high)))
+        infinite += int(np.count_nonzero(np.isinf(values)))
+    jumped = (below if below > between_low else 0) + (above if above > between_high else 0)
+    return max(jumped, infinite)
 
 
 def _is_surely_more(count: int, rows: int, expected: float, level: float, limit: float) -> bool:

@@ -17,27 +17,26 @@ MAGIC = {b"PK\x03\x04": "a zip archive or an Excel workbook", b"\xd0\xcf\x11\xe0
 MAGIC |= {b"%PDF": "a PDF document", b"BZh": "a bzip2 file", b"\xfd7zXZ": "an xz file", b"(\xb5/\xfd": "a zstd file"}
 
 
-def check_bytes(file: DataFile, delimiter: str) -> None:
-    """Refuse what is no UTF-8 text, or is another kind of file, with the line where it shows.
+def check_bytes(file: DataFile) -> tuple[int, int]:
+    """How many lines and quotation marks a file has, once it is known to be whole UTF-8 text.
 
     Raises `DataError` for another encoding, NUL bytes, a byte order mark in the middle (two files
-    joined), a row without end and a quotation mark that is never closed.
+    joined) and a row without end, with the line where it shows.
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
-    lines, quotes = 1, 0
+    lines, quotes = 0, 0
     for piece, last in _pieces(file):
         for bad, reason in (b"\x00", "a NUL byte"), (BOM, "a byte order mark"):
             if bad in piece:
-                where = lines + piece[: piece.index(bad)].count(b"\n")
+                where = 1 + lines + piece[: piece.index(bad)].count(b"\n")
                 raise DataError(f"{file.name}: {reason} in line {where}; the file is damaged or files were joined.")
         try:
             decoder.decode(piece, final=last)
         except UnicodeDecodeError as error:
-            raise DataError(_not_utf8(file.name, lines + piece[: error.start].count(b"\n"), piece, error)) from None
+            raise DataError(_not_utf8(file.name, 1 + lines + piece[: error.start].count(b"\n"), piece, error)) from None
         lines += piece.count(b"\n")
         quotes += piece.count(b'"')
-    if quotes % 2:
-        _check_quotes(file, delimiter)
+    return lines, quotes
 
 
 def _pieces(file: DataFile) -> Iterator[tuple[bytes, bool]]:
@@ -79,8 +78,11 @@ def _not_utf8(name: str, line: int, piece: bytes, error: UnicodeDecodeError) -> 
     return f"{name}: line {line} is not UTF-8 text (it may be Latin-1: {shown!r}). Save the file again as UTF-8."
 
 
-def _check_quotes(file: DataFile, delimiter: str) -> None:
-    """An odd number of quotation marks is fine inside words (5" disk), not where a value is never closed."""
+def check_quotes(file: DataFile, delimiter: str) -> None:
+    """Raise `DataError` when a quotation mark is opened and not closed, or closed in the middle of a value.
+
+    A row-by-row look, slow: for files whose quotation marks don't pair, or that have line ends within values.
+    """
     with file.stream() as stream:
         text = io.TextIOWrapper(stream, "utf-8-sig", newline="")
         reader = csv.reader(text, delimiter=delimiter, strict=True)
@@ -89,4 +91,5 @@ def _check_quotes(file: DataFile, delimiter: str) -> None:
             for _ in reader:
                 begins = reader.line_num + 1
         except csv.Error as error:
-            raise DataError(f"{file.name}: a quotation mark in line {begins} is never closed ({error}).") from None
+            where = f"{file.name}: a quotation mark in line {begins}"
+            raise DataError(f"{where} is not closed, or not where a value ends ({error}).") from None

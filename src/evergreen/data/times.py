@@ -50,12 +50,14 @@ def _from_text(column: pa.ChunkedArray, style: str, where: str) -> pa.ChunkedArr
 
 
 def _by_iso(words: pa.Array, where: str) -> pa.Array:
-    found = text_values.possible_types(words, frozenset({text_values.MOMENT, text_values.ZONED}), where)
+    found = text_values.possible_types(words, frozenset({text_values.MOMENT, text_values.ZONED}))
     for name in (text_values.MOMENT, text_values.ZONED):
         if name in found:
             return text_values.read_as(words, name)
     texts = words.to_pylist()
-    odd = next((text for text in texts if not _is_iso(text)), texts[0])
+    if all(map(_is_iso, texts)):
+        raise DataError(f"{where} mixes times with and without a time zone, such as '{texts[0]}'. Write one kind.")
+    odd = next(text for text in texts if not _is_iso(text))
     fitting = [style for style in _styles() if all(_parse(text, style) for text in texts)]
     if len(fitting) > 1:
         raise DataError(f"{where} has ambiguous dates: {odd}. Set data.time_format to one of {', '.join(fitting)}.")
