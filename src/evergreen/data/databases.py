@@ -70,13 +70,12 @@ def _rooted(url: "URL", root: Path) -> "URL":
 
 
 def _run(engine: "Engine", query: str, name: str) -> Chunks:
-    import sqlalchemy
 
-    options: dict[str, Any] = {"stream_results": True, "yield_per": FETCH_ROWS}
+    options: dict[str, Any] = {"stream_results": True, "yield_per": FETCH_ROWS, "no_parameters": True}
     if engine.dialect.name == "postgresql":
         options["postgresql_readonly"] = True
     with engine.connect().execution_options(**options) as connection:
-        result = connection.execute(sqlalchemy.text(query))
+        result = connection.exec_driver_sql(query)  # as it is: `:` and `%` are the query's own
         names = list(result.keys())
         check_names(f"{name}: the query", names)
         batches = keep(pa.record_batch(_arrays(rows, names), names=names) for rows in result.partitions())

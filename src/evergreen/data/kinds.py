@@ -40,6 +40,8 @@ def infer_kinds(table: "Table", overrides: Mapping[str, str]) -> dict[str, str]:
     they count the rows. A column without any value is "text".
     """
     check_known(overrides, table, "data.kinds")
+    for name, kind in overrides.items():
+        _check_override(table, name, kind)
     return {name: overrides.get(name) or _infer_kind(table, name) for name in table.types}
 
 
@@ -50,6 +52,19 @@ def check_known(names: Mapping[str, str] | tuple[str, ...], table: "Table", key:
             close = get_close_matches(name, list(table.types), n=1)
             hint = f"did you mean '{close[0]}'?" if close else f"Found: {', '.join(table.types)}."
             raise UsageError(f"{table.name}: {key} names the column '{name}', which is not there; {hint}")
+
+
+def _check_override(table: "Table", name: str, kind: str) -> None:
+    found = table.types[name]
+    numeric = pa.types.is_int64(found) or pa.types.is_float64(found) or pa.types.is_boolean(found)
+    possible = {
+        "number": numeric,
+        "boolean": numeric or pa.types.is_string(found),
+        "time": pa.types.is_timestamp(found),
+    }
+    if not possible.get(kind, True) and not pa.types.is_null(found):
+        first = next((str(value) for piece in table.arrays(name) for value in piece.drop_null().slice(0, 1)), "")
+        raise UsageError(f"{table.name}: data.kinds calls '{name}' a {kind}, but it holds {found} values ('{first}').")
 
 
 def _infer_kind(table: "Table", name: str) -> str:
