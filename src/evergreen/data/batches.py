@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -38,6 +39,12 @@ class Batch:
         """The rows of a boolean mask or of positions, in the order they are asked for."""
         frame = self.frame.iloc[np.flatnonzero(keep) if keep.dtype == bool else keep].reset_index(drop=True)
         return Batch(frame, self.labels[keep], self.labelled[keep], self.keys[keep])
+
+    def before(self, key: datetime | int | None) -> np.ndarray:
+        """Mask of the rows before a key; all of them when it is None."""
+        if key is None:
+            return np.ones(len(self), bool)
+        return self.keys < (np.datetime64(key, "us") if isinstance(key, datetime) else key)
 
     def labelled_rows(self) -> "Batch":
         """The rows whose label has come."""
