@@ -174,8 +174,8 @@ def _untested(column: Measurement, enough: bool) -> ColumnDrift:
         return _result(column, "skipped", f"Values of kind {column.kind} are not compared; none is missing.")
     if column.reference_rows == 0:
         return _result(column, "skipped", "The column has no values in either sample.")
-    if not enough:
-        return _result(column, "not_enough_evidence", "One and the same value in the few rows there are.")
+    if column.statistics["group"] > 0 or not enough:
+        return _result(column, "not_enough_evidence", "No value is frequent enough in so few rows to be tested.")
     return _result(column, "no_drift", "One and the same value in all rows of both samples.")
 
 

@@ -191,7 +191,7 @@ def _numbers(chunks: Iterable[pa.Array]) -> Iterator[np.ndarray]:
     """Chunks as float64, NaN for missing; not to be written into."""
     for chunk in chunks:
         values = chunk.dictionary_decode() if pa.types.is_dictionary(chunk.type) else chunk
-        if pa.types.is_decimal(values.type):
+        if pa.types.is_decimal(values.type) or pa.types.is_floating(values.type):
             values = values.cast(pa.float64())
         yield to_numpy(values).astype(np.float64, copy=False)
 

@@ -13,6 +13,7 @@ import numpy as np
 
 BINS = 200  # error of KS at most 3.4e-4 on nine awkward shapes; divisible by 10 and 20
 DISCRETE = 20  # at most so many different values: the values are the groups, as for a category
+TAILS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0)  # edges beyond, in widths of the reference
 LABELS = 1000  # categories kept by name in a file; the rest is "other"
 
 
@@ -130,9 +131,10 @@ ColumnProfile = NumberProfile | CategoryProfile | BareProfile
 def make_bins(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Edges and point marks from sorted values (shape `(n,)`, NaN last): 200 equal shares, frequent values apart.
 
-    A value that holds more than 1/200 of the rows gets a bin of its own, and so does every value where there are at
-    most 20. Such a bin of a value that is not whole is as wide as the rounding of 32-bit numbers, so that 0.1 is
-    the same value in a file with 32-bit and one with 64-bit numbers.
+    Some edges beyond either end keep apart what a shifted sample has there. A value that holds more than 1/200 of
+    the rows gets a bin of its own, and so does every value where there are at most 20. Such a bin of a value that is
+    not whole is as wide as the rounding of 32-bit numbers, so that 0.1 is the same value in a file with 32-bit and one
+    with 64-bit numbers.
 
     >>> edges, points = make_bins(np.array([1.0, 1.0, 2.0]))
     >>> points.tolist(), edges[[1, 3]].tolist()
@@ -142,15 +144,15 @@ def make_bins(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     distinct = _first_values(finite, DISCRETE + 1)
     few = len(distinct) <= DISCRETE
     # A value with more than 1/200 of the rows covers at least one of the 200 ranks.
-    quantiles = (
-        np.unique(finite[np.maximum(np.arange(1, BINS) * len(finite) // BINS - 1, 0)]) if len(finite) else finite
-    )
+    ranks = np.maximum(np.arange(1, BINS) * len(finite) // BINS - 1, 0)
+    quantiles = _distinct(finite[ranks]) if len(finite) else finite
     held = np.searchsorted(finite, quantiles, "right") - np.searchsorted(finite, quantiles)
     frequent = distinct if few else quantiles[held > len(finite) / BINS]
-    quantiles = quantiles[:0] if few else quantiles
+    quantiles = quantiles[:0] if few else _with_tails(quantiles)
     whole = frequent == np.floor(frequent)
     wide = np.minimum(np.where(whole, 0, np.abs(frequent) * 2.0**-23), np.min(np.diff(frequent), initial=np.inf) / 4)
-    below, above = np.minimum(frequent - wide, np.nextafter(frequent, -np.inf)), frequent + wide
+    with np.errstate(over="ignore"):
+        below, above = np.minimum(frequent - wide, np.nextafter(frequent, -np.inf)), frequent + wide
     below = np.maximum(below, np.finfo(float).min)
     inside = np.searchsorted(below, quantiles, "left") != np.searchsorted(above, quantiles, "left")
     edges = _distinct(np.sort(np.concatenate([below, above, quantiles[~inside]])))
@@ -167,6 +169,14 @@ def _first_values(values: np.ndarray, most: int) -> np.ndarray:
         found.append(float(values[place]))
         place = int(np.searchsorted(values, values[place], "right"))
     return np.array(found, dtype=np.float64)
+
+
+def _with_tails(quantiles: np.ndarray) -> np.ndarray:
+    """Edges beyond the outer quantiles as well, so that values the reference never had are not all in one open bin."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        beyond = np.array(TAILS) * (quantiles[-1] - quantiles[0])
+        edges = np.sort(np.concatenate([quantiles[0] - beyond, quantiles, quantiles[-1] + beyond]))
+    return _distinct(edges[np.isfinite(edges)])
 
 
 def _distinct(values: np.ndarray) -> np.ndarray:

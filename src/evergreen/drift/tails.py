@@ -50,7 +50,7 @@ def kolmogorov_tail(value: float) -> float:
     >>> round(kolmogorov_tail(1.3581), 4)
     0.05
     """
-    if value <= 0:
+    if value < 0.05:  # 1 to within 1e-200
         return 1.0
     if value < 1:
         terms = (math.exp(-(((2 * k - 1) * math.pi / value) ** 2) / 8) for k in range(1, 6))
