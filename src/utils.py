@@ -3,7 +3,9 @@
 import argparse
 import logging
 import os
+import secrets
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -57,6 +59,32 @@ def settings_from(arguments: argparse.Namespace) -> "Settings":
 def now() -> datetime:
     """The one reading of the clock in a command: the present moment, aware, in UTC."""
     return datetime.now(UTC)
+
+
+def new_run(moment: datetime) -> str:
+    """A name for a run that sorts by time and is not taken: 20261121T200939Z-1a2b3c."""
+    return f"{moment:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+
+
+def revision() -> str:
+    """The commit of this checkout, for the card of a model; empty where there is none."""
+    git = ["git", "-C", str(PROJECT), "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        return subprocess.run(git, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def tell_github(document: Mapping[str, Any]) -> None:
+    """In GitHub Actions: outputs for later steps, and the summary on the page of the run."""
+    from evergreen.reporting.markdown import github_outputs, render_markdown
+
+    if path := os.environ.get("GITHUB_OUTPUT"):
+        with Path(path).open("a", encoding="utf-8") as file:
+            file.writelines(f"{name}={value}\n" for name, value in github_outputs(document).items())
+    if path := os.environ.get("GITHUB_STEP_SUMMARY"):
+        with Path(path).open("a", encoding="utf-8") as file:
+            file.write(render_markdown(document) + "\n")
 
 
 def run(body: Callable[[argparse.Namespace], int], arguments: argparse.Namespace, *, progress: bool = True) -> int:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evergreen.policy import PastRun, Signals, cool_down, decide
+from evergreen.policy import PastRun, Signals, cool_down, decide, read_past
 from evergreen.settings import PolicySettings
 
 QUIET = Signals("no_drift", "minor", (), "no_drift", "fine", "", 3.0, 5000, 5000, 9000)
@@ -67,15 +67,38 @@ def test_drift_in_columns_the_model_hardly_uses_can_be_left_alone(severity, expe
 
 
 def test_nothing_new_means_nothing_to_do_even_for_an_old_model():
-    decision = decide(saw(new_rows=0, age_days=400), (), PolicySettings())
-    assert not decision.retrain
-    assert "nothing new to do" in decision.reasons[0]
+    for nothing in (saw(new_rows=0, age_days=400), saw(news=False, age_days=400)):
+        decision = decide(nothing, (), PolicySettings())
+        assert not decision.retrain
+        assert "nothing new to do" in decision.reasons[0]
+
+
+def test_the_past_is_read_from_the_journal_and_idle_runs_do_not_count():
+    runs = [
+        {"news": True, "wanted": True},
+        {"news": False, "wanted": False},
+        {"news": True, "wanted": True, "retrained": True, "deployed": True},
+        {"news": True, "rolled_back": True, "deployed": False},
+        {"retrained": True, "outcome": "rejected"},
+    ]
+    assert read_past(runs) == (
+        WANTED,
+        DEPLOYED,
+        PastRun(wanted=False, retrained=True, deployed=False),
+        PastRun(wanted=False, retrained=True, deployed=False),
+    )
+
+
+def test_a_rollback_holds_the_next_retraining_back_like_a_rejected_challenger():
+    past = read_past([{"news": True, "rolled_back": True}])
+    assert not decide(LOST, (*past, CALM), PolicySettings()).retrain
+    assert decide(LOST, (*past, CALM, CALM), PolicySettings()).retrain
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"blocking": ("column 'age' is missing.",)}, "Data quality: column 'age' is missing."),
+        ({"blocking": ("Data quality: column 'age' is missing.",)}, "Data quality: column 'age' is missing."),
         ({"new_labelled_rows": 899}, "Only 899 new labelled rows; 900 are needed"),
     ],
 )

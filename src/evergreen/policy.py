@@ -5,8 +5,9 @@ Two questions, kept apart. *Is there a reason?* (drift, loss, age, volume, accor
 reason and per obstacle, so that whoever is woken by it knows why.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from evergreen.settings import PolicySettings
 
@@ -19,7 +20,8 @@ class Signals:
     """What one run saw of the world and of the live model.
 
     `severity` grades data drift; `performance` is the verdict on labelled rows, None without labels.
-    Ages are in days, rows are counted since the live model's last row.
+    Ages are in days, rows are counted since the live model's last row. `news` is false when the table
+    is as it was at the end of the last run. `blocking` holds one sentence per thing that forbids training.
     """
 
     drift: str
@@ -32,16 +34,33 @@ class Signals:
     new_rows: int
     new_labelled_rows: int
     trained_rows: int
+    news: bool = True
     blocking: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class PastRun:
-    """What the journal remembers of one earlier run that had new rows to look at, newest last."""
+    """What the journal remembers of one earlier run.
+
+    A rollback counts as a retraining that was not deployed: what the challenger promised did not hold.
+    """
 
     wanted: bool
     retrained: bool
     deployed: bool
+
+
+def read_past(runs: Sequence[Mapping[str, Any]]) -> tuple[PastRun, ...]:
+    """Earlier runs from their journal entries, oldest first; those that found nothing new don't count."""
+    return tuple(
+        PastRun(
+            wanted=bool(run.get("wanted")),
+            retrained=bool(run.get("retrained") or run.get("rolled_back")),
+            deployed=bool(run.get("deployed")) and not run.get("rolled_back"),
+        )
+        for run in runs
+        if run.get("news") or run.get("retrained") or run.get("rolled_back")
+    )
 
 
 @dataclass(frozen=True)
@@ -66,8 +85,8 @@ def decide(signals: Signals, past: Sequence[PastRun], settings: PolicySettings) 
     >>> decide(quiet, (), PolicySettings()).retrain
     False
     """
-    if signals.new_rows == 0:
-        nothing = ("There are no rows that the live model has not seen: nothing new to do.",)
+    if signals.new_rows == 0 or not signals.news:
+        nothing = ("No rows or labels have come since the last run: nothing new to do.",)
         return Decision(False, False, False, settings.mode, nothing, ())
     reasons = find_reasons(signals, settings)
     wanted = len(reasons) >= settings.reasons_needed
@@ -126,7 +145,7 @@ def _volume_reasons(signals: Signals, settings: PolicySettings) -> list[str]:
 
 def find_obstacles(signals: Signals, past: Sequence[PastRun], settings: PolicySettings) -> tuple[str, ...]:
     """One sentence per thing that forbids an automatic retraining now; empty when it may go ahead."""
-    obstacles = [f"Data quality: {sentence}" for sentence in signals.blocking]
+    obstacles = list(signals.blocking)
     needed = min(settings.min_new_rows, round(settings.min_new_share * signals.trained_rows))
     if signals.new_labelled_rows < needed:
         obstacles.append(
