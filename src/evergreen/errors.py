@@ -56,4 +56,4 @@ class TrainingError(EvergreenError):
 
 
 class StorageError(EvergreenError, OSError):
-    """A file can't be written (disk full, read-only, no permission); what it held before is untouched."""
+    """A file can't be read or written (disk full, read-only, no permission); what it held before is untouched."""

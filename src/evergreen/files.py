@@ -4,6 +4,7 @@ A reader of a file written here sees the old content or the new, never half of e
 a power cut finds what was acknowledged. Appending is one line, whole or taken back.
 """
 
+import errno
 import hashlib
 import os
 import secrets
@@ -28,24 +29,21 @@ def read_bytes(path: Path, *, last: int | None = None) -> bytes:
     """The content of a regular file, read once; links, folders, pipes and devices are refused.
 
     With `last` only that many bytes from its end, or all when it is shorter.
-    Raises `FileNotFoundError` when there is none and `IntegrityError` when it is not a plain file.
+    Raises `FileNotFoundError` when there is none, `IntegrityError` when it is not a plain file and
+    `StorageError` when it can't be read.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            return _read_regular(descriptor, path, last)
+        finally:
+            os.close(descriptor)
     except FileNotFoundError:
         raise
     except OSError as error:
-        why = "it is a symbolic link" if path.is_symlink() else error.strerror
-        raise IntegrityError(f"{path}: can't be opened as a plain file ({why}).") from error
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise IntegrityError(f"{path}: expected a regular file, found something else.")
-        with os.fdopen(descriptor, "rb", closefd=False) as file:
-            file.seek(max(0, status.st_size - last) if last else 0)
-            return file.read()
-    finally:
-        os.close(descriptor)
+        if error.errno in (errno.ELOOP, errno.ENXIO):
+            raise IntegrityError(f"{path}: expected a regular file, found a link or a socket.") from error
+        raise StorageError(f"{path}: can't be read ({error.strerror}).") from error
 
 
 def write_atomic(path: Path, content: bytes | str) -> None:
@@ -150,6 +148,15 @@ def lock(path: Path) -> Iterator[None]:
         yield
     finally:
         held.release()
+
+
+def _read_regular(descriptor: int, path: Path, last: int | None) -> bytes:
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        raise IntegrityError(f"{path}: expected a regular file, found a folder, a pipe or a device.")
+    with os.fdopen(descriptor, "rb", closefd=False) as file:
+        file.seek(max(0, status.st_size - last) if last else 0)
+        return file.read()
 
 
 def _write_new(path: Path, data: bytes) -> None:

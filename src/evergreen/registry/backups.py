@@ -1,5 +1,6 @@
 """Kept copies of models: which there are, whether they are what they say, and which may go."""
 
+import logging
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -7,10 +8,12 @@ from datetime import datetime
 from pathlib import Path
 
 from evergreen import files
-from evergreen.errors import IntegrityError
+from evergreen.errors import IntegrityError, StorageError
 from evergreen.registry import cards, journal
 
 BACKUP = re.compile(r"model_backup_\d{8}_\d{6}(_\d+)?\.pkl")
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -67,8 +70,12 @@ def write_backup(path: Path, content: bytes) -> None:
 
 
 def read_if_intact(path: Path, digest: str) -> bytes | None:
-    """The bytes of a file that is exactly the model meant, or None."""
-    content = read_or_none(path)
+    """The bytes of a file that is exactly the model meant, or None when it is not, or can't be read."""
+    try:
+        content = read_or_none(path)
+    except StorageError as error:
+        logger.warning("%s", error)
+        return None
     return content if content is not None and files.digest_of(content) == digest else None
 
 
@@ -83,7 +90,7 @@ def read_or_none(path: Path) -> bytes | None:
 def _look_at(path: Path, cards_folder: Path) -> Backup:
     try:
         content = files.read_bytes(path)
-    except (FileNotFoundError, IntegrityError) as error:
+    except (FileNotFoundError, IntegrityError, StorageError) as error:
         return Backup(path, "", 0, str(error))
     digest = files.digest_of(content)
     known = cards.card_path(cards_folder, digest).exists()

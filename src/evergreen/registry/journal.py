@@ -100,6 +100,14 @@ def verify_chain(path: Path) -> list[str]:
     return problems
 
 
+def ends_torn(path: Path) -> bool:
+    """Whether the last line is no entry, as after a crash in the middle of writing it."""
+    last = None
+    for last in _lines(path):
+        pass
+    return last is not None and last[2] is None
+
+
 def live_entry(entries: tuple[Entry, ...], moment: datetime | None = None) -> Entry | None:
     """The last entry by which a model went live, by line order, up to and including a moment."""
     for entry in reversed(entries):

@@ -186,8 +186,8 @@ class Store:
         Raises `IntegrityError`, with nothing changed, when another one is live by now.
         """
         card_path = cards.card_path(self.staging, digest)
-        content = backups.read_if_intact(card_path.with_suffix(".pkl"), digest)
-        if content is None:
+        content = backups.read_or_none(card_path.with_suffix(".pkl"))
+        if content is None or files.digest_of(content) != digest:
             raise IntegrityError(f"{self.staging}: there is no intact challenger {digest[:12]}. Train it again.")
         card_text = files.read_bytes(card_path)
         card = cards.parse_card(card_text, str(card_path))
@@ -230,7 +230,7 @@ class Store:
         """Finish what a crash left: remove temporary files and add the journal entries that are missing."""
         for folder in (self.folder, self.cards_folder, self.staging, self.backups_folder, self.folder / "comparisons"):
             files.remove_leftovers(folder)
-        added = (*self._finish_intent(now), *self._notice_restored(now))
+        added = (*self._end_torn_line(now), *self._finish_intent(now), *self._notice_restored(now))
         for entry in added:
             logger.warning("%s: %s", entry.event, entry.get("reason"))
         return added
@@ -326,6 +326,11 @@ class Store:
         if len(descent) < 2:
             raise UsageError(f"{self.folder}: there is nothing to roll back to: no other model was live before.")
         return descent[-2]
+
+    def _end_torn_line(self, now: datetime) -> tuple[Entry, ...]:
+        if not journal.ends_torn(self.journal_path):
+            return ()
+        return (self.record("repaired", now, reason="a line of the journal was cut short and is passed over"),)
 
     def _finish_intent(self, now: datetime) -> tuple[Entry, ...]:
         """The result of an intent that has none: it came true, or it was given up."""

@@ -1,0 +1,73 @@
+"""The model before the live one stays on watch: if later labels show that it was better, it takes its place back."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from evergreen.data.batches import Batch, read_batch
+from evergreen.data.sources import Table
+from evergreen.data.windows import current_window, find_maturity, read_timeline
+from evergreen.registry.cards import Card
+from evergreen.registry.describing import last_key_of, open_model
+from evergreen.registry.journal import GOES_LIVE, Entry
+from evergreen.registry.store import Store
+from evergreen.scoring.metrics import metric_named
+from evergreen.settings import Settings
+from evergreen.training.admission import compare
+from evergreen.training.comparison import Comparison
+
+
+@dataclass(frozen=True)
+class Watch:
+    """How the predecessor does on the labelled rows that neither it nor the live model has seen."""
+
+    rolled_back: bool
+    comparison: Comparison
+
+
+def watch_predecessor(
+    settings: Settings, store: Store, table: Table, *, run: str, now: datetime, actor: str
+) -> Watch | None:
+    """Compare the live model with the one before on the rows since; roll back when the predecessor is surely better.
+
+    None when there is nothing to watch: no predecessor, the live model came by hand, or too few labels
+    yet. There is a look in every run, so the k-th may spend only alpha / k(k + 1): over all looks
+    together the chance of going back to a model that is no better stays below `promotion.alpha`.
+    """
+    before, since = store.predecessor(), _entries_since_deploy(store)
+    if before is None or since is None:
+        return None
+    (live, card), (predecessor, _) = open_model(store), open_model(store, before)
+    rows = _rows_since(table, {*live.contract.features, *predecessor.contract.features}, card, settings)
+    if len(rows) < settings.promotion.min_rows:
+        return None
+    look = 1 + sum(entry.event == "run" and bool(entry.get("watched")) for entry in since)
+    strict = settings.promotion.model_copy(update={"gate": "superior"})
+    found = compare(
+        live.answer(rows, card.task),
+        predecessor.answer(rows, card.task),
+        rows,
+        settings.model_copy(update={"promotion": strict}),
+        metric_named(settings.performance, card.task, settings.root),
+        candidates=look * (look + 1),
+    )
+    better = found.winner == "challenger"
+    if better:
+        reason = "The model before it is surely better on the rows since. " + " ".join(found.reasons)
+        store.rollback(now=now, reason=reason, actor=actor, expected_live=card.digest, run=run)
+    return Watch(better, found)
+
+
+def _entries_since_deploy(store: Store) -> tuple[Entry, ...] | None:
+    """The journal since the live model was deployed; None when it came to be live in another way."""
+    entries = store.entries()
+    places = [place for place, entry in enumerate(entries) if entry.event in GOES_LIVE]
+    return entries[places[-1] :] if places and entries[places[-1]].event == "deploy" else None
+
+
+def _rows_since(table: Table, features: set[str], card: Card, settings: Settings) -> Batch:
+    """The labelled rows after the live model's last, as far as their labels are complete."""
+    timeline = read_timeline(table, settings.data)
+    window = current_window(timeline, last_key_of(card), settings.data)
+    maturity = find_maturity(timeline, window, settings.data)
+    rows = read_batch(table, window, sorted(features), settings.data, card.task)
+    return rows.rows(rows.labelled & rows.before(maturity.until))
