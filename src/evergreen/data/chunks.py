@@ -6,7 +6,8 @@ timestamp in microseconds without zone (UTC), and null for a column without valu
 answers as CSV, Parquet, Feather or database rows.
 """
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -95,6 +96,18 @@ def join_chunks(parts: Sequence[tuple[str, Chunks]]) -> Chunks:
     return Chunks(types, tuple(part.sizes[index] for part, index in places), read)
 
 
+def with_empty_column(chunks: Chunks, name: str, order: Iterable[str]) -> Chunks:
+    """The same rows with one more column that has no values; columns stand in the order given."""
+    types = {each: chunks.types.get(each, pa.null()) for each in order if each in chunks.types or each == name}
+
+    def read(index: int, columns: Sequence[str]) -> pa.Table:
+        stored = chunks.read(index, [each for each in columns if each != name])
+        values = {each: stored.column(each) if each != name else pa.nulls(chunks.sizes[index]) for each in columns}
+        return pa.table(values)
+
+    return Chunks(types, chunks.sizes, read)
+
+
 def _joint_types(parts: Sequence[tuple[str, Chunks]]) -> dict[str, pa.DataType]:
     first_name, first = parts[0]
     types = dict(first.types)
@@ -118,3 +131,12 @@ def _wider(one: pa.DataType, other: pa.DataType, where: str, first_name: str) ->
         if {one, other} == family:
             return wider
     raise DataError(f"{where} holds {other} values; in {first_name} they are {one}. Write both in the same type.")
+
+
+def check_names(where: str, names: Sequence[str]) -> None:
+    """Raise `DataError` when a table has no columns, or two of one name."""
+    if not names:
+        raise DataError(f"{where}: the table has no columns.")
+    doubled = sorted(name for name, count in Counter(names).items() if count > 1)
+    if doubled:
+        raise DataError(f"{where}: column names appear more than once: {', '.join(doubled)}. Rename or drop them.")

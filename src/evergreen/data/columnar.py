@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import pyarrow as pa
 import pyarrow.parquet
 
-from evergreen.data.chunks import Chunks, common_type, in_types, join_chunks
+from evergreen.data.chunks import Chunks, check_names, common_type, in_types, join_chunks
 from evergreen.data.places import DataFile
 from evergreen.errors import DataError
 
@@ -77,12 +77,3 @@ def _guarded(
             raise DataError(f"{file.name}: damaged in the middle ({reason}). Write or copy the file again.") from None
 
     return read
-
-
-def check_names(where: str, names: Sequence[str]) -> None:
-    """Raise `DataError` when a table has no columns, or two of one name."""
-    if not names:
-        raise DataError(f"{where}: the table has no columns.")
-    doubled = sorted({name for name in names if list(names).count(name) > 1})
-    if doubled:
-        raise DataError(f"{where}: column names appear more than once: {', '.join(doubled)}. Rename or drop them.")

@@ -17,7 +17,7 @@ import pyarrow.csv
 
 from evergreen.data import text_values
 from evergreen.data.almost_numbers import refuse_almost_numbers
-from evergreen.data.chunks import Chunks
+from evergreen.data.chunks import Chunks, check_names
 from evergreen.data.places import DataFile
 from evergreen.data.raw_bytes import LONGEST_ROW, check_bytes, check_quotes, check_start
 from evergreen.data.spool import keep
@@ -102,9 +102,7 @@ def _check_names(names: list[str], where: str) -> None:
             f"{where}: column {names.index('') + 1} of {len(names)} has no name. Name it, or drop it: "
             "is there a comma too many at the end of the header?"
         )
-    doubled = sorted({name for name in names if names.count(name) > 1})
-    if doubled:
-        raise DataError(f"{where}: column names appear more than once: {', '.join(doubled)}. Rename or drop them.")
+    check_names(where, names)
     if all(_is_number(name) for name in names) and not all(name.isdigit() for name in names):
         raise DataError(f"{where}: the first line holds values ({', '.join(names[:3])} ...), not names; add a header.")
 

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from evergreen.data.chunks import Chunks, common_type, in_types, to_common
-from evergreen.data.columnar import check_names
+from evergreen.data.chunks import Chunks, check_names, common_type, in_types, to_common
 from evergreen.data.spool import keep
 from evergreen.errors import DataError, UsageError
 

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from evergreen.data.arrays import from_mask, to_numpy
-from evergreen.data.chunks import TIME, Chunks, from_tables
+from evergreen.data.chunks import TIME, Chunks, check_names, from_tables
 from evergreen.data.missing import clean
 from evergreen.data.places import DataFile, find_data_files
 from evergreen.data.times import parse_times
@@ -172,6 +172,22 @@ def open_table(source: str, settings: DataSettings, root: Path) -> Table:
     return Table(name, chunks.types, rows, time, chunks, settings.missing)
 
 
+def open_tables(settings: DataSettings, root: Path) -> Table:
+    """The table of the settings: `data.source`, or `data.reference` with `data.current` below it, as one.
+
+    A current table without the target yet counts as rows whose labels are still to come.
+    """
+    if not settings.reference:
+        return open_table(settings.source, settings, root)
+    before, now = (open_table(source, settings, root) for source in (settings.reference, settings.current))
+    chunks = now._chunks
+    if settings.target in before.types and settings.target not in now.types:
+        chunks = with_empty_column(chunks, settings.target, before.types)
+    joined = join_chunks([(before.name, before._chunks), (now.name, chunks)])
+    name = f"{before.name} and {now.name}"
+    return Table(name, joined.types, before.rows + now.rows, settings.time, joined, settings.missing)
+
+
 def _open_chunks(source: str, settings: DataSettings, root: Path) -> tuple[str, Chunks]:
     if not source:
         raise UsageError("No source of rows: set data.source, or data.reference and data.current.")
@@ -239,8 +255,6 @@ def _call_function(source: str, root: Path) -> Chunks:
         result = _from_frame(source, result)
     if not isinstance(result, pa.Table):
         raise DataError(f"{source}: returned {type(result).__name__}; expected a pandas DataFrame or an Arrow table.")
-    from evergreen.data.columnar import check_names
-
     check_names(source, result.column_names)
     return from_tables([result])
 
@@ -258,8 +272,6 @@ def _find_function(module: str, attribute: str, root: Path) -> Any:
 
 
 def _from_frame(source: str, frame: "pd.DataFrame") -> pa.Table:
-    from evergreen.data.columnar import check_names
-
     check_names(source, [str(name) for name in frame.columns])
     try:
         return pa.Table.from_pandas(frame, preserve_index=False)
