@@ -1,6 +1,10 @@
 """Is the world still what the model learned?
 
-Compare any two tables, without a configuration or a model:
+The live model against the rows it has not seen, with the settings of config.toml:
+
+    python src/detect_drift.py
+
+Any two tables, without a configuration or a model:
 
     python src/detect_drift.py --reference last_year.csv --current today.parquet
     python src/detect_drift.py --reference a.parquet --current b.parquet --target churned --html report.html
@@ -16,6 +20,7 @@ From a notebook: from detect_drift import check_data_drift, check_model_performa
 import argparse
 import logging
 import os
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,12 +31,17 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+    from evergreen.data.batches import Batch
     from evergreen.data.quality import Finding
     from evergreen.data.sources import Table
+    from evergreen.data.windows import Maturity
     from evergreen.drift.columns import ColumnDrift
     from evergreen.drift.performance import PerformanceCheck
     from evergreen.drift.profile import Profile
     from evergreen.drift.verdict import DriftReport
+    from evergreen.registry.cards import Card
+    from evergreen.registry.store import Store
+    from evergreen.scoring.predictions import Predictions
     from evergreen.settings import Settings
 
 logger = logging.getLogger("evergreen.detect_drift")
@@ -61,6 +71,102 @@ def check_data_drift(
     settings = settings or Settings()
     tables = as_table(reference, "reference", settings), as_table(current, "current", settings)
     return compare_tables(*tables, settings, target)
+
+
+@dataclass(frozen=True)
+class TableState:
+    """How far a table has grown, to see in the next run whether there is anything new."""
+
+    rows: int
+    labelled_rows: int
+    newest: str | int | None
+
+
+@dataclass(frozen=True)
+class Detection:
+    """The verdict on the rows that the live model has not seen, and how many there are."""
+
+    report: "DriftReport"
+    new_rows: int
+    new_labelled_rows: int
+    table: TableState
+
+
+def detect(settings: "Settings", store: "Store", table: "Table") -> Detection:
+    """Hold the rows that the live model has not seen against its card: inputs, answers, outcomes, performance.
+
+    Reads the model's contract, profiles and baseline from its card and of the table only the new rows.
+    Raises `DataError`, naming all problems, when the table is not of the form the model learned from.
+    """
+    from evergreen.data.batches import read_batch
+    from evergreen.data.schema import check_table, check_values, conform, raise_findings
+    from evergreen.data.windows import current_window, find_maturity, key_to_json, read_timeline, to_key
+    from evergreen.drift.columns import compare_profiles
+    from evergreen.drift.outcomes import profile_answers
+    from evergreen.drift.profile import Profile, profile_table
+    from evergreen.drift.verdict import conclude
+    from evergreen.registry.describing import kinds_of, last_key_of, open_model
+    from evergreen.scoring.predictions import predict
+
+    model, card = open_model(store)
+    findings = check_table(table, model.contract, settings.data)
+    raise_findings(findings, table.name)
+    timeline = read_timeline(table, settings.data)
+    state = TableState(table.rows, int(timeline.labelled.sum()), key_to_json(to_key(timeline.keys[-1])))
+    window = current_window(timeline, last_key_of(card), settings.data)
+    batch = read_batch(table, window, model.contract.features, settings.data, card.task)
+    reference = Profile.from_dict(card.profile)
+    current = profile_table(table, kinds_of(model.contract), window=window, against=reference)
+    columns = compare_profiles(reference, current, settings.drift)
+    if len(batch) == 0:
+        return Detection(conclude(reference, current, columns, settings.drift), 0, 0, state)
+    findings += check_values(table, model.contract, settings.data, window)
+    answers = predict(model.estimator, conform(batch.frame, model.contract), card.task, model.contract.classes)
+    said = Profile.from_dict(card.prediction_profile or {})
+    report = conclude(
+        reference,
+        current,
+        columns,
+        settings.drift,
+        quality=findings,
+        predictions=compare_profiles(said, profile_answers(answers, against=said), settings.drift),
+        importances=card.importances,
+        **judge_outcomes(settings, card, batch, answers, find_maturity(timeline, window, settings.data)),
+    )
+    return Detection(report, len(batch), int(batch.labelled.sum()), state)
+
+
+def judge_outcomes(
+    settings: "Settings", card: "Card", batch: "Batch", answers: "Predictions", maturity: "Maturity"
+) -> dict[str, Any]:
+    """The target's drift and the model's performance, on the rows whose labels are complete."""
+    from evergreen.drift.columns import compare_profiles
+    from evergreen.drift.outcomes import profile_target
+    from evergreen.drift.performance import judge_performance
+    from evergreen.drift.profile import Profile
+    from evergreen.scoring.metrics import Score
+
+    mature = batch.before(maturity.until) if maturity.labelled_rows else batch.labelled & False
+    judged, waiting = mature & batch.labelled, mature & ~batch.labelled
+    happened = Profile.from_dict(card.target_profile or {})
+    labels = batch.labels[judged]
+    performance = judge_performance(
+        labels,
+        answers.take(judged),
+        baseline={name: Score.from_dict(score) for name, score in card.baseline.items()},
+        settings=settings.performance,
+        task=card.task,
+        positive=card.positive or None,
+        times=batch.keys[judged],
+        maturity=maturity,
+        unlabelled=answers.take(waiting) if waiting.any() else None,
+        root=settings.root,
+        seed=settings.training.seed,
+    )
+    target = (
+        compare_profiles(happened, profile_target(labels, against=happened), settings.drift) if len(labels) else None
+    )
+    return {"target": target, "performance": performance}
 
 
 def compare_tables(reference: "Table", current: "Table", settings: "Settings", target: str = "") -> "DriftReport":
@@ -143,21 +249,16 @@ def exit_code(report: "DriftReport") -> int:
 
 
 def _part(profile: "Profile", names: Any) -> "Profile":
-    from dataclasses import replace
-
     return replace(profile, columns={name: profile.columns[name] for name in names if name in profile.columns})
 
 
 def body(arguments: argparse.Namespace) -> int:
     """One run: read, compare, show."""
     from evergreen.drift.verdict import to_document
-    from evergreen.settings import load
 
-    if not (arguments.reference and arguments.current):
-        raise UsageError("--reference and --current go together: name both files.")
-    settings = load(arguments.config, os.environ, tuple(arguments.set))
-    tables = [as_table(path, path, settings) for path in (arguments.reference, arguments.current)]
-    report = compare_tables(tables[0], tables[1], settings, arguments.target)
+    if bool(arguments.reference) != bool(arguments.current):
+        raise UsageError("--reference and --current go together: name both tables, or none for the live model.")
+    report = check_files(arguments) if arguments.reference else check_live_model(arguments)
     document = to_document(report)
     if arguments.html:
         from evergreen.files import write_atomic
@@ -167,6 +268,25 @@ def body(arguments: argparse.Namespace) -> int:
         logger.info("The report is in %s.", arguments.html)
     utils.show(document, arguments)
     return exit_code(report) if arguments.exit_code else ExitCode.OK
+
+
+def check_files(arguments: argparse.Namespace) -> "DriftReport":
+    """Two tables from the command line."""
+    from evergreen.settings import load
+
+    settings = load(arguments.config, os.environ, tuple(arguments.set))
+    tables = [as_table(path, path, settings) for path in (arguments.reference, arguments.current)]
+    return compare_tables(tables[0], tables[1], settings, arguments.target)
+
+
+def check_live_model(arguments: argparse.Namespace) -> "DriftReport":
+    """The live model and the table of the settings; only reads, so it needs no lock."""
+    from evergreen.data.sources import open_tables
+    from evergreen.registry.store import Store
+
+    settings = utils.settings_from(arguments)
+    store = Store(settings.path(settings.registry.folder), settings.registry)
+    return detect(settings, store, open_tables(settings.data, settings.root)).report
 
 
 def main(argv: list[str] | None = None) -> int:

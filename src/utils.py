@@ -14,9 +14,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evergreen.errors import EvergreenError, ExitCode
+from evergreen.errors import EvergreenError, ExitCode, IntegrityError
 
 if TYPE_CHECKING:
+    from evergreen.registry.store import Store
     from evergreen.settings import Settings
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -64,6 +65,26 @@ def now() -> datetime:
 def new_run(moment: datetime) -> str:
     """A name for a run that sorts by time and is not taken: 20261121T200939Z-1a2b3c."""
     return f"{moment:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+
+
+def begin_document(run: str, now: datetime) -> dict[str, Any]:
+    """How the document of every run begins."""
+    return {"format": 1, "run": run, "started": now.isoformat(timespec="seconds")}
+
+
+def live_document(store: "Store") -> dict[str, Any]:
+    """The `model` part of a run's document: what is live at its end; None also when that is not known here."""
+    try:
+        live = store.live()
+    except IntegrityError:
+        live = None  # what is wrong with it is the run's failure, told there
+    known = {"digest": live.digest, "version": live.card.version, "since": live.since} if live else None
+    return {"model": known}
+
+
+def alert_urls(settings: "Settings") -> str:
+    """The addresses of alerts, from the environment variable that the settings name."""
+    return os.environ.get(settings.alerts.urls_variable, "")
 
 
 def revision() -> str:

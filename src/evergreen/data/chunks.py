@@ -58,7 +58,7 @@ def to_common(column: pa.ChunkedArray, name: str, wanted: pa.DataType) -> pa.Chu
             return pc.cast(column, pa.timestamp("us", column.type.tz), safe=False).cast(wanted)
         if pa.types.is_dictionary(column.type) and not pa.types.is_dictionary(wanted):
             return to_common(pc.cast(column, column.type.value_type), name, wanted)
-        return pc.cast(column, wanted, safe=not pa.types.is_decimal(column.type))
+        return pc.cast(column, wanted, safe=not (pa.types.is_decimal(column.type) or column.type == pa.uint64()))
     except pa.ArrowInvalid as error:
         raise DataError(f"column '{name}': {column.type} values can't be read as {wanted} ({error}).") from None
 
@@ -96,14 +96,14 @@ def join_chunks(parts: Sequence[tuple[str, Chunks]]) -> Chunks:
     return Chunks(types, tuple(part.sizes[index] for part, index in places), read)
 
 
-def with_empty_column(chunks: Chunks, name: str, order: Iterable[str]) -> Chunks:
-    """The same rows with one more column that has no values; columns stand in the order given."""
-    types = {each: chunks.types.get(each, pa.null()) for each in order if each in chunks.types or each == name}
+def align(chunks: Chunks, names: Iterable[str], may_lack: str) -> Chunks:
+    """Only the columns named, as far as they are there; `may_lack` becomes a column without values if it is not."""
+    types = {name: chunks.types.get(name, pa.null()) for name in names if name in chunks.types or name == may_lack}
 
     def read(index: int, columns: Sequence[str]) -> pa.Table:
-        stored = chunks.read(index, [each for each in columns if each != name])
-        values = {each: stored.column(each) if each != name else pa.nulls(chunks.sizes[index]) for each in columns}
-        return pa.table(values)
+        stored = chunks.read(index, [name for name in columns if name in chunks.types])
+        empty = pa.nulls(chunks.sizes[index])
+        return pa.table({name: stored.column(name) if name in chunks.types else empty for name in columns})
 
     return Chunks(types, chunks.sizes, read)
 

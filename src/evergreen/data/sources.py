@@ -5,6 +5,7 @@ exactly. Reading is streamed: only the columns asked for, a chunk of rows at a t
 """
 
 import importlib
+import logging
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -18,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from evergreen.data.arrays import from_mask, to_numpy
-from evergreen.data.chunks import TIME, Chunks, check_names, from_tables
+from evergreen.data.chunks import TIME, Chunks, align, check_names, from_tables, join_chunks
 from evergreen.data.missing import clean
 from evergreen.data.places import DataFile, find_data_files
 from evergreen.data.times import parse_times
@@ -27,6 +28,8 @@ from evergreen.settings import DataSettings
 
 if TYPE_CHECKING:
     import pandas as pd
+
+logger = logging.getLogger(__name__)
 
 CHUNK_ROWS = 262_144
 FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
@@ -175,15 +178,17 @@ def open_table(source: str, settings: DataSettings, root: Path) -> Table:
 def open_tables(settings: DataSettings, root: Path) -> Table:
     """The table of the settings: `data.source`, or `data.reference` with `data.current` below it, as one.
 
-    A current table without the target yet counts as rows whose labels are still to come.
+    It has the columns of the reference. A current table without the target holds rows whose labels are
+    still to come; other columns that it lacks are a `DataError`.
     """
     if not settings.reference:
         return open_table(settings.source, settings, root)
     before, now = (open_table(source, settings, root) for source in (settings.reference, settings.current))
-    chunks = now._chunks
-    if settings.target in before.types and settings.target not in now.types:
-        chunks = with_empty_column(chunks, settings.target, before.types)
-    joined = join_chunks([(before.name, before._chunks), (now.name, chunks)])
+    extra = [name for name in now.types if name not in before.types]
+    if extra:
+        logger.warning("%s: columns that the reference does not have are left out: %s", now.name, ", ".join(extra))
+    current = align(now._chunks, before.types, may_lack=settings.target)
+    joined = join_chunks([(before.name, before._chunks), (now.name, current)])
     name = f"{before.name} and {now.name}"
     return Table(name, joined.types, before.rows + now.rows, settings.time, joined, settings.missing)
 

@@ -20,10 +20,11 @@ from evergreen.errors import IntegrityError
 from evergreen.files import digest_of, read_bytes, write_atomic
 from evergreen.reporting import words
 from evergreen.reporting.documents import showable, to_json
-from evergreen.settings import AlertSettings
 
 if TYPE_CHECKING:
-    from apprise import Apprise, NotifyBase
+    from apprise import NotifyBase
+
+    from evergreen.settings import AlertSettings
 
 logger = logging.getLogger(__name__)
 
@@ -114,7 +115,7 @@ def _alert(event: str, title: str, shown: words.Document) -> Alert:
 
 
 def send_alerts(
-    document: Mapping[str, Any], outbox_path: Path, urls: str, settings: AlertSettings, now: datetime
+    document: Mapping[str, Any], outbox_path: Path, urls: str, settings: "AlertSettings", now: datetime
 ) -> Delivery:
     """Tell what changed with this run to all addresses in `urls` (as apprise writes them, apart by space or comma).
 
@@ -130,7 +131,7 @@ def send_alerts(
 
 
 def deliver(
-    alerts: Sequence[Alert], outbox_path: Path, outbox: Outbox, *, urls: str, settings: AlertSettings, now: datetime
+    alerts: Sequence[Alert], outbox_path: Path, outbox: Outbox, *, urls: str, settings: "AlertSettings", now: datetime
 ) -> Delivery:
     """Send what waits in the outbox, then `alerts`; what doesn't arrive within the time limit waits for the next run.
 
@@ -177,8 +178,10 @@ def _shown_address(service: "NotifyBase") -> str:
     The mark is six digits of a digest: enough to recognise an address, far too few to guess one from.
     """
     masked = urlsplit(service.url(privacy=True))
+    host = masked.netloc.rpartition("@")[2]
+    named = host if "." in host or ":" in host else ""  # some services carry a key where a host would stand
     mark = digest_of(service.url(privacy=False).encode())[:6]
-    return f"{masked.scheme}://{masked.netloc.rpartition('@')[2]} #{mark}"
+    return f"{masked.scheme}://{named} #{mark}"
 
 
 def _send_everywhere(
@@ -217,21 +220,18 @@ def _send_to_one(
     stopped: threading.Event,
 ) -> None:
     """Send to one service, oldest first, until one fails: whoever is down now is down for the rest too."""
-    import apprise
-
-    box = apprise.Apprise(asset=service.asset)
-    box.add(service)
     for alert, addresses in zip(alerts, arrived, strict=True):
         if address in addresses:
             continue
-        if stopped.is_set() or not _notify(box, alert, address):
+        if stopped.is_set() or not _notify(service, alert, address):
             return
         addresses.append(address)
 
 
-def _notify(box: "Apprise", alert: Alert, address: str) -> bool:
+def _notify(service: "NotifyBase", alert: Alert, address: str) -> bool:
+    """Ask the plug-in itself: apprise's own `notify` sends from a pool of threads that is waited for at exit."""
     try:
-        return bool(box.notify(body=alert.body, title=alert.title, body_format="text"))
+        return bool(service.notify(body=alert.body, title=alert.title, body_format="text"))
     except Exception as error:  # a plug-in for somebody's chat must not end a run; its message may hold a token
         logger.warning("sending to %s raised %s", address, type(error).__name__)
         return False

@@ -7,6 +7,42 @@ MAX_RUNS = 365  # a year of nightly runs; older ones stay in the journal
 KEYS = ("verdict", "retrained", "deployed", "rolled_back", "score", "baseline", "training_seconds", "rows", "failed")
 
 
+def summarise_run(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What the journal remembers of a run: enough for the history, for the policy, and for an engineer who greps.
+
+    `retrained` is true for a challenger that took part in the comparison (the first model is `first`),
+    `wanted` when the policy found reason enough, `watched` when the predecessor was looked at.
+    """
+    drift, decision = document.get("drift") or {}, document.get("decision") or {}
+    performance = drift.get("performance") or {}
+    training = document.get("training") or document.get("first_model") or {}
+    return {
+        "run": document["run"],
+        "verdict": drift.get("verdict"),
+        "severity": drift.get("severity"),
+        "drifted": [column["name"] for column in drift.get("columns", ()) if column["status"] == "drift"],
+        "performance": performance.get("verdict"),
+        "score": performance.get("current"),
+        "baseline": performance.get("baseline"),
+        "rows": (drift.get("current") or {}).get("rows"),
+        "wanted": bool(decision.get("wanted")),
+        "reasons": decision.get("reasons", []),
+        "blocked": decision.get("blocked", []),
+        "first": bool(document.get("first_model")),
+        "retrained": bool(document.get("training")),
+        "outcome": training.get("outcome"),
+        "training_seconds": training.get("seconds"),
+        "deployed": bool(document.get("deployed")),
+        "watched": document.get("watch") is not None,
+        "rolled_back": bool(document.get("rolled_back")),
+        "news": bool(document.get("news")),
+        "table": document.get("table"),
+        "failed": bool(document.get("failure")),
+        "failure": document.get("failure"),
+        "seconds": document.get("seconds"),
+    }
+
+
 def build_history(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The `history` part of a run document from the journal's run entries, oldest first.
 

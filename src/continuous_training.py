@@ -1,0 +1,220 @@
+"""Train a challenger and let it replace the live model only if it is better.
+
+    python src/continuous_training.py                                with the settings of config.toml
+    python src/continuous_training.py --force --reason "new tariff"  skip the comparison, never the safety gates
+    python src/continuous_training.py --json                         the result as strict JSON
+
+The newest labelled rows are kept aside, a challenger is fitted on the older ones in a child process, has to
+pass the safety gates, and is compared with the live model on the rows neither has seen. The winner goes
+live after a backup of the one before; what was decided and why is written down whatever the outcome.
+
+Exit codes: 0 done, whatever was decided; 1 the fit failed; 2 usage; 3 bad data; 4 integrity; 75 another run
+is going on; with --exit-code also 12 when the challenger was rejected.
+"""
+
+import argparse
+import getpass
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import utils
+from evergreen.errors import ExitCode
+
+if TYPE_CHECKING:
+    from evergreen.data.sources import Table
+    from evergreen.registry.cards import Card
+    from evergreen.registry.store import Store
+    from evergreen.settings import Settings
+    from evergreen.training.admission import Examination, OpenedModel
+    from evergreen.training.fitting import Fitted
+    from evergreen.training.prepare import Material
+
+logger = logging.getLogger("evergreen.continuous_training")
+
+
+@dataclass(frozen=True)
+class Order:
+    """In which run a challenger is trained, why and for whom.
+
+    `force` skips the comparison with the champion; rows from `until` on are not used.
+    """
+
+    run: str
+    now: datetime
+    reason: str
+    actor: str
+    force: bool = False
+    until: datetime | int | None = None
+
+
+@dataclass(frozen=True)
+class Retraining:
+    """What became of a challenger.
+
+    `outcome` is "deployed", "staged" (good enough, and waits for a person: `policy.mode = "approve"`)
+    or "rejected"; `reasons` say why.
+    """
+
+    card: "Card"
+    shown: "Examination"
+    outcome: str
+    reasons: tuple[str, ...]
+    forced: Mapping[str, str] | None
+
+
+def retrain(settings: "Settings", store: "Store", table: "Table", order: Order) -> Retraining:
+    """Train, gate, compare and perhaps deploy one challenger; the caller holds the store's lock.
+
+    Raises `DataError` for bad data or too few labels, `TrainingError` when the fit failed, and
+    `IntegrityError` when another model went live meanwhile. The champion stays in all these cases.
+    """
+    from evergreen.registry.describing import contract_of, describe_challenger, last_key_of
+    from evergreen.training.admission import OpenedModel, examine
+    from evergreen.training.prepare import prepare_material
+
+    champion = None
+    known, seen_until = None, None
+    if store.live_digest():
+        estimator, card = store.load_live()
+        known, seen_until = contract_of(card), last_key_of(card)
+        champion = OpenedModel(card.digest, estimator, known)
+    material = prepare_material(table, settings, known=known, seen_until=seen_until, until=order.until)
+    fitted = fit(settings, store, material, seen_until)
+    shown = examine(fitted, material, settings, None if order.force else champion)
+    forced = {"by": order.actor, "why": order.reason} if order.force and champion else None
+    outcome, reasons = judge(settings, shown, champion, forced)
+    challenger = describe_challenger(
+        fitted,
+        material,
+        shown,
+        settings,
+        version=store.next_version(),
+        now=order.now,
+        parent=champion.digest if champion else None,
+        reason=order.reason,
+        actor=order.actor,
+        revision=utils.revision(),
+    )
+    result = Retraining(challenger, shown, outcome, reasons, forced)
+    carry_out(settings, store, result, fitted, order)
+    return result
+
+
+def fit(settings: "Settings", store: "Store", material: "Material", seen_until: Any) -> "Fitted":
+    """Fit the challenger in a child process, within the limits of the settings."""
+    from evergreen.data.labels import own_labels
+    from evergreen.data.schema import conform
+    from evergreen.files import read_bytes
+    from evergreen.training.fitting import FitJob, fit_in_child, limits_of
+
+    training = material.training
+    job = FitJob(
+        features=conform(training.frame, material.contract),
+        labels=own_labels(training.labels, material.contract.label_type),
+        keys=training.keys,
+        contract=material.contract,
+        task=material.task,
+        training=settings.training,
+        compute=settings.compute,
+        performance=settings.performance,
+        root=settings.root,
+        positive=settings.data.positive,
+        champion=read_bytes(store.model_path) if settings.training.update and store.live_digest() else None,
+        seen_until=seen_until,
+    )
+    return fit_in_child(job, limits_of(settings.training))
+
+
+def judge(
+    settings: "Settings", shown: "Examination", champion: "OpenedModel | None", forced: Mapping[str, str] | None
+) -> tuple[str, tuple[str, ...]]:
+    """What is to become of the challenger, and why."""
+    failed = tuple(gate.reason for gate in shown.gates if not gate.passed)
+    if failed:
+        return "rejected", failed
+    if shown.comparison is not None and shown.comparison.winner != "challenger":
+        return "rejected", shown.comparison.reasons
+    if champion is None:
+        reasons: tuple[str, ...] = ("The first model: it passed the gates, and there is nothing to compare it with.",)
+    elif forced:
+        reasons = (f"The comparison was skipped by {forced['by']}: {forced['why']}",)
+    else:
+        reasons = shown.comparison.reasons if shown.comparison else ()
+    if settings.policy.mode == "approve" and champion is not None and not forced:
+        return "staged", (*reasons, "It waits for approval: python src/rollout.py promote.")
+    return "deployed", reasons
+
+
+def carry_out(settings: "Settings", store: "Store", result: Retraining, fitted: "Fitted", order: Order) -> None:
+    """Write the decision record, then stage or deploy what won."""
+    from evergreen.registry.store import write_comparison
+
+    write_comparison(store.folder, order.run, to_document(result) | {"format": 1, "run": order.run})
+    if result.outcome == "rejected":
+        return
+    store.stage(fitted.pickle, result.card)
+    if result.outcome == "deployed":
+        store.deploy(
+            result.card.digest,
+            expected_live=result.card.parent,
+            now=order.now,
+            reason=order.reason,
+            actor=order.actor,
+            run=order.run,
+        )
+
+
+def to_document(result: Retraining) -> dict[str, Any]:
+    """The `training` and `comparison` parts of a run's document, and what came of it."""
+    card, comparison = result.card, result.shown.comparison
+    training = {"digest": card.digest, "version": card.version, **card.training, "gates": list(card.gates)}
+    record = comparison.to_dict() if comparison else None
+    if record is None and result.forced:
+        record = {"winner": "challenger", "forced": result.forced, "reasons": list(result.reasons)}
+    return {
+        "training": training | {"outcome": result.outcome, "reasons": list(result.reasons), "baseline": card.baseline},
+        "comparison": record,
+        "deployed": result.outcome == "deployed",
+    }
+
+
+def body(arguments: argparse.Namespace) -> int:
+    """One run by hand: lock, repair, retrain, record, show."""
+    from evergreen.data.sources import open_tables
+    from evergreen.registry.store import Store
+    from evergreen.reporting.publish import publish
+    from evergreen.training.children import warm_up
+
+    warm_up()
+    started, now = time.perf_counter(), utils.now()
+    settings = utils.settings_from(arguments)
+    order = Order(utils.new_run(now), now, arguments.reason, arguments.by or getpass.getuser(), arguments.force)
+    store = Store(settings.path(settings.registry.folder), settings.registry)
+    with store.lock():
+        store.reconcile(now)
+        result = retrain(settings, store, open_tables(settings.data, settings.root), order)
+        document = utils.begin_document(order.run, now) | to_document(result) | utils.live_document(store)
+        document["seconds"] = round(time.perf_counter() - started, 3)
+        document = publish(document, settings, store, now=now, alert_urls=utils.alert_urls(settings))
+    utils.show(document, arguments)
+    return ExitCode.REJECTED if arguments.exit_code and result.outcome == "rejected" else ExitCode.OK
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    parser = utils.parser(__doc__)
+    parser.add_argument(
+        "--force", action="store_true", help="skip the comparison with the champion, never the safety gates"
+    )
+    parser.add_argument("--reason", default="trained by hand", metavar="TEXT", help="why; goes to the history")
+    parser.add_argument("--by", metavar="NAME", help="who; goes to the history (default: your user name)")
+    parser.add_argument("--exit-code", action="store_true", help="exit with 12 when the challenger was rejected")
+    return utils.run(body, parser.parse_args(argv))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

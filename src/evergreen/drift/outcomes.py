@@ -1,0 +1,33 @@
+"""Profiles of what a model says and of what really happened: each a family of columns of its own."""
+
+from typing import TYPE_CHECKING, Any
+
+from evergreen.drift.profile import Profile, profile_frame
+from evergreen.scoring.predictions import Predictions
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def profile_answers(predictions: Predictions, *, against: Profile | None = None) -> Profile:
+    """What the model says: the predicted class or number, and the probability of each class but the first.
+
+    With two classes this is one score; a family of columns of its own.
+    """
+    import pandas as pd
+
+    columns: dict[str, Any] = {"prediction": predictions.values}
+    if predictions.probabilities is not None:
+        probabilities = zip(predictions.classes[1:], predictions.probabilities.T[1:], strict=True)
+        columns |= {f"probability of {name}": share for name, share in probabilities}
+    frame = pd.DataFrame(columns)
+    kinds = {name: "category" if values.dtype == object else "number" for name, values in columns.items()}
+    return profile_frame(frame, kinds, against=against, source="predictions")
+
+
+def profile_target(labels: "np.ndarray", *, against: Profile | None = None) -> Profile:
+    """What really happened, where it is known."""
+    import pandas as pd
+
+    kind = "category" if labels.dtype == object else "number"
+    return profile_frame(pd.DataFrame({"target": labels}), {"target": kind}, against=against, source="target")

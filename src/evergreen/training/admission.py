@@ -1,0 +1,121 @@
+"""What a challenger has to show before it may go live: the safety gates, the floor, and the comparison."""
+
+import pickle
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from evergreen.data.batches import Batch
+from evergreen.data.rows import digest_rows
+from evergreen.data.schema import Contract, conform
+from evergreen.scoring.metrics import Metric, Score, metric_named, score_all
+from evergreen.scoring.predictions import predict
+from evergreen.settings import Settings
+from evergreen.training.comparison import Comparison, Contender, compare_models
+from evergreen.training.fitting import Fitted
+from evergreen.training.gates import Gate, floor_gate, run_gates, score_constant
+from evergreen.training.prepare import Material
+
+GOLDEN_ROWS = 20
+
+
+@dataclass(frozen=True)
+class OpenedModel:
+    """A model that may be asked: its digest, the estimator, and what it expects of a table."""
+
+    digest: str
+    estimator: Any
+    contract: Contract
+
+    def answer(self, rows: Batch, task: str) -> Contender:
+        """Its answers for some rows, now, with the identity of both."""
+        features = conform(rows.frame, self.contract)
+        answers = predict(self.estimator, features, task, self.contract.classes)
+        return Contender(self.digest, answers, digest_rows(rows.frame))
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What a challenger has shown on the holdout.
+
+    `answers` is None when it could not even be opened; `comparison` is None when there was nothing to
+    compare; `seconds` is what scoring took.
+    """
+
+    metric: Metric
+    gates: tuple[Gate, ...]
+    answers: Contender | None = None
+    scores: Mapping[str, Score] | None = None
+    comparison: Comparison | None = None
+    seconds: float = 0.0
+
+    @property
+    def passed(self) -> bool:
+        """Whether all gates were passed."""
+        return all(gate.passed for gate in self.gates)
+
+
+def examine(fitted: Fitted, material: Material, settings: Settings, champion: OpenedModel | None) -> Examination:
+    """Gates first, then the scores on the holdout and the floor, then the comparison, if there is a champion."""
+    metric = metric_named(settings.performance, material.task, settings.root)
+    gates = run_gates(
+        fitted.pickle,
+        conform(material.holdout.frame.head(GOLDEN_ROWS), material.contract),
+        material.contract,
+        settings.promotion,
+        metric,
+        root=settings.root,
+    )
+    if not all(gate.passed for gate in gates):
+        return Examination(metric, gates)
+    started = time.perf_counter()
+    # The bytes are those our own child made a moment ago and the gates have opened: trusted from here on.
+    challenger = OpenedModel(fitted.digest, pickle.loads(fitted.pickle), material.contract)
+    answers = challenger.answer(material.holdout, material.task)
+    scores = score_all(
+        material.task,
+        material.holdout.labels,
+        answers.predictions,
+        settings=settings.performance,
+        root=settings.root,
+        confidence=settings.performance.confidence,
+        positive=settings.data.positive or None,
+    )
+    gates = (*gates, _judge_floor(metric, scores, material, settings))
+    comparison = None
+    if champion is not None and gates[-1].passed:
+        comparison = compare(
+            champion.answer(material.holdout, material.task), answers, material.holdout, settings, metric
+        )
+    return Examination(metric, gates, answers, scores, comparison, time.perf_counter() - started)
+
+
+def compare(
+    champion: Contender,
+    challenger: Contender,
+    rows: Batch,
+    settings: Settings,
+    metric: Metric,
+    *,
+    candidates: int = 1,
+) -> Comparison:
+    """Both models' answers for the same rows, judged by the rules of `promotion`."""
+    return compare_models(
+        champion,
+        challenger,
+        rows.labels,
+        metric,
+        settings.promotion,
+        frame=rows.frame,
+        candidates=candidates,
+        seed=settings.training.seed,
+        positive=settings.data.positive or None,
+    )
+
+
+def _judge_floor(metric: Metric, scores: Mapping[str, Score], material: Material, settings: Settings) -> Gate:
+    holdout, positive = material.holdout, settings.data.positive or None
+    trivial = score_constant(metric, holdout.labels, material.task, material.contract.classes, positive)
+    wished = settings.performance.min_score
+    return floor_gate(scores[metric.name], metric, trivial, wished if isinstance(wished, float) else None)

@@ -1,0 +1,90 @@
+"""Which rows a challenger learns from and which it is judged on: read, in order, and without leaks between them."""
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+
+from evergreen.data.batches import Batch, read_batch
+from evergreen.data.rows import row_digests
+from evergreen.data.schema import Contract, check_table, infer_contract, raise_findings
+from evergreen.data.sources import Table
+from evergreen.data.windows import read_timeline, split_holdout, thin, to_key
+from evergreen.errors import DataError
+from evergreen.settings import DataSettings, Settings
+
+logger = logging.getLogger(__name__)
+
+# Above this share of repeated training rows, a row does not identify an observation in this table.
+ORDINARY_REPEATS = 0.05
+
+
+@dataclass(frozen=True)
+class Material:
+    """Rows for one challenger: labelled, in order; no holdout row is older than, or the same as, a training row.
+
+    Attributes:
+        contract: of the training rows; what the challenger expects of every table.
+        task: "classification" or "regression".
+        seen_until: key of the newest row used; later rows are new to the challenger.
+        leaked: holdout rows that were dropped because they stand among the older rows as well.
+    """
+
+    contract: Contract
+    task: str
+    training: Batch
+    holdout: Batch
+    seen_until: datetime | int
+    leaked: int
+
+
+def prepare_material(
+    table: Table,
+    settings: Settings,
+    *,
+    known: Contract | None = None,
+    seen_until: datetime | int | None = None,
+    until: datetime | int | None = None,
+) -> Material:
+    """Split a table into training and holdout rows and read both.
+
+    `known` is the champion's contract: columns keep their kinds, so that a quiet month can't turn a
+    number into a category. The holdout begins after `seen_until`, the champion's last row; rows from
+    `until` on are left out. Raises `DataError` when the table breaks the contract or has too few labels.
+    """
+    if known is not None:
+        raise_findings(check_table(table, known, settings.data), table.name)
+    if not settings.data.target:
+        raise DataError(f"{table.name}: set data.target, the column to predict; without it nothing can be trained.")
+    split = split_holdout(read_timeline(table, settings.data), settings.training, seen_until=seen_until, until=until)
+    contract = infer_contract(table, _keep_kinds(settings.data, known), split.train)
+    task = str(contract.task)
+    older = read_batch(table, split.train, contract.features, settings.data, task).labelled_rows()
+    newest = read_batch(table, split.holdout, contract.features, settings.data, task).labelled_rows()
+    holdout, leaked = drop_leaked(older, newest)
+    training = older.rows(thin(len(older), settings.training.max_rows, settings.training.seed))
+    logger.info("%s rows to learn from, %s newer rows kept aside", f"{len(training):,}", f"{len(holdout):,}")
+    return Material(contract, task, training, holdout, to_key(newest.keys[-1]), leaked)
+
+
+def drop_leaked(older: Batch, newest: Batch) -> tuple[Batch, int]:
+    """The newest rows that do not stand among the older ones too, and how many did.
+
+    Rows are compared as wholes, with their time and identifiers. Where the older rows often repeat
+    one another, equal rows are different observations, and nothing is dropped.
+    """
+    known = row_digests(older.frame)
+    repeated = 1 - len(np.unique(known)) / max(len(known), 1)
+    leaked = np.isin(row_digests(newest.frame), known)
+    if repeated > ORDINARY_REPEATS or not leaked.any():
+        return newest, 0
+    logger.warning("%s holdout rows stand among the training rows too; they were left out", int(leaked.sum()))
+    return newest.rows(~leaked), int(leaked.sum())
+
+
+def _keep_kinds(settings: DataSettings, known: Contract | None) -> DataSettings:
+    if known is None:
+        return settings
+    kinds = {column.name: column.kind for column in known.columns} | settings.kinds
+    return settings.model_copy(update={"kinds": kinds})

@@ -1,0 +1,228 @@
+"""The whole loop, once: watch, decide, retrain, compare, deploy, record.
+
+    python src/monitor.py                 with the settings of config.toml
+    python src/monitor.py --dry-run       the same on a copy of the state: everything is done, nothing is changed
+    python src/monitor.py --json          the result as strict JSON, for whatever comes next
+    python src/monitor.py --exit-code     tell the outcome by the exit code as well
+
+Run it every night, by hand, by cron, by scheduler.py or in CI. What it sees decides what it does: without a
+live model it trains the first one; a predecessor that proves better on later labels takes its place back;
+drift or loss lead to a challenger, and only a better one goes live.
+
+Exit codes: 0 done, whatever was decided; 1 a fit failed or an unexpected error; 2 usage; 3 bad data, nothing
+was trained; 4 integrity; 75 another run is going on; with --exit-code also 10 drift or loss, 11 not enough
+evidence, 12 challenger rejected.
+"""
+
+import argparse
+import logging
+import time
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import continuous_training
+import detect_drift
+import utils
+from continuous_training import Order, Retraining, retrain
+from detect_drift import Detection, detect
+from evergreen.errors import EvergreenError, ExitCode
+
+if TYPE_CHECKING:
+    from evergreen.data.sources import Table
+    from evergreen.policy import Decision, Signals
+    from evergreen.registry.predecessor import Watch
+    from evergreen.registry.store import Store
+    from evergreen.settings import Settings
+
+logger = logging.getLogger("evergreen.monitor")
+ACTOR = "monitor"
+STEPS = 4
+
+
+@dataclass(frozen=True)
+class MonitorResult:
+    """One run: what was seen, decided and done; None where a step had no occasion."""
+
+    first_model: Retraining | None = None
+    watch: "Watch | None" = None
+    detection: Detection | None = None
+    decision: "Decision | None" = None
+    retraining: Retraining | None = None
+    news: bool = True
+
+    @property
+    def rolled_back(self) -> bool:
+        """Whether the predecessor took its place back."""
+        return self.watch is not None and self.watch.rolled_back
+
+    @property
+    def deployed(self) -> bool:
+        """Whether a model trained in this run went live."""
+        return any(each is not None and each.outcome == "deployed" for each in (self.first_model, self.retraining))
+
+
+def monitor(settings: "Settings", store: "Store", run: str, now: datetime) -> MonitorResult:
+    """The loop; the caller holds the store's lock."""
+    from evergreen.data.sources import open_tables
+    from evergreen.policy import decide, read_past
+    from evergreen.registry.predecessor import watch_predecessor
+
+    store.reconcile(now)
+    tell(1, "reading the table")
+    table = open_tables(settings.data, settings.root)
+    result = MonitorResult()
+    if store.live_digest() is None:
+        tell(2, "there is no live model yet: training the first one")
+        result = replace(result, first_model=train_first(settings, store, table, run, now))
+        if not result.deployed:
+            return result
+    tell(3, "looking at the rows that the live model has not seen")
+    watch = watch_predecessor(settings, store, table, run=run, now=now, actor=ACTOR)
+    detection = detect(settings, store, table)
+    signals = read_signals(detection, watch, store, now)
+    decision = decide(signals, read_past(past_runs(store)), settings.policy)
+    result = replace(result, watch=watch, detection=detection, decision=decision, news=signals.news)
+    if not decision.retrain:
+        return result
+    tell(4, "training a challenger: " + " ".join(decision.reasons))
+    order = Order(run, now, " ".join(decision.reasons), ACTOR)
+    return replace(result, retraining=retrain(settings, store, table, order))
+
+
+def train_first(settings: "Settings", store: "Store", table: "Table", run: str, now: datetime) -> Retraining:
+    """Train the first model: on the reference, or on the oldest `first_share` of the table."""
+    from evergreen.data.sources import open_table
+    from evergreen.data.windows import first_stretch, read_timeline
+
+    until = None
+    if settings.data.reference:
+        table = open_table(settings.data.reference, settings.data, settings.root)
+    elif settings.training.first_share < 1:
+        until = first_stretch(read_timeline(table, settings.data), settings.training.first_share).stop
+    return retrain(settings, store, table, Order(run, now, "the first model", ACTOR, until=until))
+
+
+def read_signals(detection: Detection, watch: "Watch | None", store: "Store", now: datetime) -> "Signals":
+    """What the policy wants to know, out of what was found."""
+    from evergreen.policy import Signals
+
+    report, live = detection.report, store.live()
+    assert live is not None, "detect has just asked it"
+    performance, runs = report.performance, past_runs(store)
+    blocking = [f"Data quality: {finding.text}" for finding in report.quality if finding.blocking]
+    if watch and watch.rolled_back:
+        blocking.append("This run went back to the model before; the next one looks at it with fresh eyes.")
+    return Signals(
+        drift=report.verdict,
+        severity=report.severity or "minor",
+        drifted_columns=report.drifted,
+        predictions=report.predictions.verdict if report.predictions else "not_enough_evidence",
+        performance=performance.verdict if performance else None,
+        performance_reason=" ".join(performance.reasons) if performance else "",
+        age_days=(now - datetime.fromisoformat(live.card.created)).total_seconds() / 86400,
+        new_rows=detection.new_rows,
+        new_labelled_rows=detection.new_labelled_rows,
+        trained_rows=int(live.card.training.get("rows", 0)),
+        news=not runs or runs[-1].get("table") != asdict(detection.table),
+        blocking=tuple(blocking),
+    )
+
+
+def past_runs(store: "Store") -> list[dict[str, Any]]:
+    """The journal's lines of earlier runs, oldest first."""
+    return [entry.to_dict() for entry in store.entries() if entry.event == "run"]
+
+
+def to_document(result: MonitorResult, settings: "Settings") -> dict[str, Any]:
+    """The run's document, as far as its steps make it; `docs/results.schema.json` describes it."""
+    from evergreen.drift.verdict import to_document as drift_document
+
+    nothing = {"training": None, "comparison": None}
+    first = continuous_training.to_document(result.first_model) if result.first_model else nothing
+    attempt = continuous_training.to_document(result.retraining) if result.retraining else nothing
+    watch = result.watch
+    return {
+        "source": settings.data.source or settings.data.current,
+        "drift": drift_document(result.detection.report) if result.detection else None,
+        "decision": asdict(result.decision) if result.decision else None,
+        "first_model": first["training"],
+        "training": attempt["training"],
+        "comparison": attempt["comparison"],
+        "watch": {**watch.comparison.to_dict(), "rolled_back": watch.rolled_back} if watch else None,
+        "deployed": result.deployed,
+        "rolled_back": result.rolled_back,
+        "news": result.news,
+        "table": asdict(result.detection.table) if result.detection else None,
+        "failure": None,
+    }
+
+
+def exit_code(result: MonitorResult, *, tell_outcome: bool) -> ExitCode:
+    """Bad data always tells; with `--exit-code` the outcome does too, the rarest news first."""
+    report = result.detection.report if result.detection else None
+    if report and any(finding.blocking for finding in report.quality):
+        return ExitCode.BAD_DATA
+    if not tell_outcome:
+        return ExitCode.OK
+    if any(each and each.outcome == "rejected" for each in (result.first_model, result.retraining)):
+        return ExitCode.REJECTED
+    return ExitCode(detect_drift.exit_code(report)) if report else ExitCode.OK
+
+
+def tell(step: int, what: str) -> None:
+    """Say which step of the run begins."""
+    logger.info("%s", what, extra={"step": (step, STEPS)})
+
+
+def body(arguments: argparse.Namespace) -> int:
+    """One run: lock, loop, record, show; whatever stops it is recorded and told as well."""
+    from evergreen.registry.rehearsal import rehearse
+    from evergreen.registry.store import Store
+    from evergreen.training.children import warm_up
+
+    warm_up()
+    started, now = time.perf_counter(), utils.now()
+    with (
+        rehearse(utils.settings_from(arguments))
+        if arguments.dry_run
+        else nullcontext(utils.settings_from(arguments)) as settings
+    ):
+        store = Store(settings.path(settings.registry.folder), settings.registry)
+        document = utils.begin_document(utils.new_run(now), now)
+        with store.lock():
+            try:
+                result = monitor(settings, store, str(document["run"]), now)
+            except EvergreenError as error:
+                failure = {"kind": type(error).__name__, "message": str(error)}
+                finish(document | {"failure": failure}, settings, store, now, started)
+                raise
+            document = finish(document | to_document(result, settings), settings, store, now, started)
+        utils.show(document, arguments)
+        return exit_code(result, tell_outcome=arguments.exit_code)
+
+
+def finish(
+    document: Mapping[str, Any], settings: "Settings", store: "Store", now: datetime, started: float
+) -> dict[str, Any]:
+    """Record, report and tell."""
+    from evergreen.reporting.publish import publish
+
+    whole = {**document, **utils.live_document(store), "seconds": round(time.perf_counter() - started, 3)}
+    published = publish(whole, settings, store, now=now, alert_urls=utils.alert_urls(settings))
+    utils.tell_github(published)
+    return published
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    parser = utils.parser(__doc__)
+    parser.add_argument("--dry-run", action="store_true", help="do everything on a copy of the state, change nothing")
+    parser.add_argument("--exit-code", action="store_true", help="exit with 10, 11 or 12 to tell the outcome")
+    return utils.run(body, parser.parse_args(argv))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
