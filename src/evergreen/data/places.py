@@ -69,7 +69,7 @@ def find_data_files(source: str, root: Path) -> tuple[DataFile, ...]:
     start = str(root.absolute()) + "/"
     files = tuple(DataFile(info.path.removeprefix(start), info.path, system, info) for info in infos)
     for file in files:
-        _check(file, source)
+        _check(file, source, path)
     return files
 
 
@@ -101,12 +101,16 @@ def _matching(system: "FileSystem", path: str) -> "list[FileInfo]":
         return _listing(system, path)
     if info.type != fs.FileType.NotFound:
         return [info]
-    pattern = path.split("/")
-    fixed = next((index for index, part in enumerate(pattern) if WILDCARDS & set(part)), None)
+    parts = path.split("/")
+    fixed = next((index for index, part in enumerate(parts) if WILDCARDS & set(part)), None)
     if fixed is None:
         return []
-    found = _listing(system, "/".join(pattern[:fixed]) or "/")
-    return [info for info in found if _fits(pattern, info.path.split("/"))]
+    found = _listing(system, "/".join(parts[:fixed]) or "/")
+    return [info for info in found if _fits(_parts(path), _parts(info.path))]
+
+
+def _parts(path: str) -> list[str]:
+    return path.strip("/").split("/")  # some object stores put a slash before the name they were asked for
 
 
 def _fits(pattern: list[str], parts: list[str]) -> bool:
@@ -129,16 +133,16 @@ def _hidden(path: str) -> bool:
     return any(part.startswith(HIDDEN) for part in path.split("/"))
 
 
-def _check(file: DataFile, source: str) -> None:
+def _check(file: DataFile, source: str, path: str) -> None:
     if file.info.type != fs.FileType.File:
         raise DataError(
             f"{file.name}: expected a regular file, found a pipe or device. Write the rows to a file first."
         )
     if file.info.size == 0:
         raise DataError(f"{file.name}: the file is empty (0 bytes); expected a table with a header.")
-    folders = file.path.split("/")[:-1]
-    partition = next((part for part in folders if "=" in part), None)
-    if partition and not file.path.endswith(source):
+    folders = file.path.removeprefix(path).split("/")[:-1]
+    partition = next((folder for folder in folders if "=" in folder), None)
+    if partition and not WILDCARDS & set(path):
         raise DataError(
             f"{source}: the folder '{partition}' keeps a column in its name, which would be lost. "
             "Write the column into the files, or name the files of one folder by a glob."
