@@ -136,7 +136,7 @@ def lock(path: Path) -> Iterator[None]:
     """
     import filelock
 
-    held = filelock.FileLock(path, timeout=0)
+    held = filelock.FileLock(path, timeout=0, mode=0o644)
     try:
         make_folder(path.parent)
         held.acquire()
