@@ -1,5 +1,6 @@
 """serve.py as the process that runs in production: starts, answers, takes new models, ends in good order."""
 
+import contextlib
 import json
 import os
 import signal
@@ -41,7 +42,8 @@ class Served:
         port = free_port()
         script = "src/serve.py" if cwd == ROOT else "serve.py"
         command = [sys.executable, script, "--config", str(config), "--port", str(port), *options]
-        self.process = subprocess.Popen(command, cwd=cwd, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        self.process = subprocess.Popen(command, cwd=cwd, start_new_session=True, **pipes)
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30)
 
     def __enter__(self):
@@ -56,7 +58,8 @@ class Served:
 
     def __exit__(self, *_):
         self.client.close()
-        self.process.kill()
+        with contextlib.suppress(ProcessLookupError):  # its workers too, when a test failed
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.communicate()
 
     def end(self, number=signal.SIGTERM):
