@@ -130,7 +130,10 @@ def _wider(one: pa.DataType, other: pa.DataType, where: str, first_name: str) ->
     for family, wider in ({pa.int64(), pa.float64()}, pa.float64()), ({pa.string(), WORDS}, pa.string()):
         if {one, other} == family:
             return wider
-    raise DataError(f"{where} holds {other} values; in {first_name} they are {one}. Write both in the same type.")
+    raise DataError(
+        f"{where} holds {other} values; in {first_name} they are {one}. "
+        "Write both in the same type; a column of a CSV file that is no number can be called a category in data.kinds."
+    )
 
 
 def check_names(where: str, names: Sequence[str]) -> None:

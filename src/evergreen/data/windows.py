@@ -228,7 +228,7 @@ def _has_waited(key: Any, newest: Any, delay: timedelta | None) -> bool:
         return False
     if not isinstance(key, np.datetime64):
         raise UsageError("data.label_delay is a length of time, which needs data.time.")
-    return bool(key < newest - np.timedelta64(delay))
+    return bool(key <= newest - np.timedelta64(delay))
 
 
 def _mature_until(keys: np.ndarray, labelled: np.ndarray, end: int, share: float, settings: DataSettings) -> Maturity:
