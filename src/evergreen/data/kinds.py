@@ -9,6 +9,7 @@ text       identifiers and free text: values that hardly ever come back, so noth
 
 import re
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from difflib import get_close_matches
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -42,7 +43,9 @@ def infer_kinds(table: "Table", overrides: Mapping[str, str]) -> dict[str, str]:
     check_known(overrides, table, "data.kinds")
     for name, kind in overrides.items():
         _check_override(table, name, kind)
-    return {name: overrides.get(name) or _infer_kind(table, name) for name in table.types}
+    with ThreadPoolExecutor(2) as pool:  # a look at a column reads its first chunk of rows, which may be a million
+        kinds = pool.map(lambda name: overrides.get(name) or _infer_kind(table, name), table.types)
+        return dict(zip(table.types, kinds, strict=True))
 
 
 def check_known(names: Mapping[str, str] | tuple[str, ...], table: "Table", key: str) -> None:
