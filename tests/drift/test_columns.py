@@ -317,5 +317,17 @@ def test_a_wrong_order_of_columns_or_an_extra_one_changes_nothing():
     assert compare(reference, current | {"new": current["a"]}) == straight
 
 
+def test_no_current_rows_at_all_are_not_enough_evidence():
+    rng = np.random.default_rng(34)
+    reference = {"x": rng.normal(size=500), "w": ["a", "b"] * 250}
+    found = compare(reference, {"x": pa.array([], pa.float64()), "w": pa.array([], pa.string())})
+    assert {column.status for column in found.values()} == {"not_enough_evidence"}
+
+
+def test_categories_all_too_rare_to_be_tested_are_not_enough_evidence():
+    reference = [f"c{i}" for i in range(400) for _ in range(3)]
+    assert judge(reference, [f"c{i}" for i in range(150)]).status == "not_enough_evidence"
+
+
 def test_nothing_to_compare_gives_nothing():
     assert compare_profiles(Profile({}, 0), Profile({}, 0), DEFAULTS) == ()

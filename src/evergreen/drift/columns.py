@@ -172,9 +172,11 @@ def _status(sides: Sequence[Side], enough: bool, few_values: bool) -> str:
 def _untested(column: Measurement, enough: bool) -> ColumnDrift:
     if column.kind in ("time", "text"):
         return _result(column, "skipped", f"Values of kind {column.kind} are not compared; none is missing.")
+    if not enough:
+        return _result(column, "not_enough_evidence", "Nothing can be tested in so few rows.")
     if column.reference_rows == 0:
         return _result(column, "skipped", "The column has no values in either sample.")
-    if column.statistics["group"] > 0 or not enough:
+    if column.statistics["group"] > 0:
         return _result(column, "not_enough_evidence", "No value is frequent enough in so few rows to be tested.")
     return _result(column, "no_drift", "One and the same value in all rows of both samples.")
 

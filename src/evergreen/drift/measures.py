@@ -55,6 +55,8 @@ def measure_column(name: str, reference: ColumnProfile, current: ColumnProfile |
     if problem or current is None:
         return Measurement(name, reference.kind, problem)
     missing = _missing_facts(reference, current)
+    if current.present + current.absent == 0:
+        return Measurement(name, reference.kind, **missing)
     if current.present == 0 and reference.present:
         return Measurement(name, reference.kind, "all values are missing in the current rows", **missing)
     if isinstance(reference, BareProfile) or reference.present == 0:
