@@ -5,7 +5,9 @@
     python src/rollout.py history --at 2026-11-21    the one model that was live then (a bare day means its end), in UTC
     python src/rollout.py rollback                   back to the model before; --to 3 for a certain version
     python src/rollout.py verify                     every file against its record; exit code 4 when something is wrong
-    python src/rollout.py adopt my_model.pkl         begin with a model that you already have, and vouch for it
+    python src/rollout.py promote                    let the challenger in that waits (policy.mode = "approve")
+    python src/rollout.py adopt my_model.pkl         begin with a model that you already have, and vouch for it;
+                                                     --trained-until TIME says which rows it has not learned from
 
 A rollback needs no training and opens no model: the pickle is verified by its digest and renamed into place.
 """
@@ -16,18 +18,21 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
+from pathlib import Path
 from typing import Any
 
 import utils
-from evergreen.errors import ExitCode
+from evergreen.errors import ExitCode, UsageError
+from evergreen.files import digest_of, read_bytes
 from evergreen.registry import journal
-from evergreen.registry.cards import Card, read_card
+from evergreen.registry.cards import Card, card_path, read_card
 from evergreen.registry.store import Store
 from evergreen.reporting.documents import plain
+from evergreen.reporting.models import Line, backup_words, event_words, model_lines, run_words
+from evergreen.settings import Settings
 
 FORMAT = 1
 SHOWN = ("deploy", "adopt", "rollback", "restored", "abandoned", "refused")
-Line = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -48,17 +53,21 @@ def show_status(store: Store, _arguments: argparse.Namespace) -> Answer:
         for each in store.backups()
     ]
     last_run = next((entry.to_dict() for entry in reversed(entries) if entry.event == "run"), None)
+    waiting = store.challenger()
     model = {**summary_of(live.card), "since": live.since, "reason": live.reason} if live else None
     document = {
         "format": FORMAT,
         "model": model,
         "predecessor": names.get(before, before) if before else None,
+        "waiting": summary_of(waiting) if waiting else None,
         "backups": backups,
         "last_run": last_run,
     }
-    lines = [*_model_lines(model), ("before", names[before] if before else "none")]
-    lines += [("backup", _backup_words(each)) for each in backups] or [("backup", "none")]
-    lines.append(("last run", _run_words(last_run)))
+    lines = [*model_lines(model), ("before", names[before] if before else "none")]
+    if waiting:
+        lines.append(("waiting", f"{waiting.name}: let it in with python src/rollout.py promote"))
+    lines += [("backup", backup_words(each)) for each in backups] or [("backup", "none")]
+    lines.append(("last run", run_words(last_run)))
     return Answer(document, lines)
 
 
@@ -68,17 +77,18 @@ def show_history(store: Store, arguments: argparse.Namespace) -> Answer:
     if arguments.at is None:
         events = [entry.to_dict() for entry in entries if entry.event in SHOWN]
         names = journal.model_names(entries)
-        lines = [(each["event"], _event_words(each, names)) for each in events] or [
+        lines = [(each["event"], event_words(each, names)) for each in events] or [
             ("history", "no model went live yet")
         ]
         return Answer({"format": FORMAT, "events": events}, lines)
-    entry = journal.live_entry(entries, arguments.at)
+    moment = _moment(arguments.at)
+    entry = journal.live_entry(entries, moment)
     model = None
     if entry:
         card = read_card(store.cards_folder, str(entry.get("digest")))
         model = {**summary_of(card), "since": entry.time, "reason": entry.get("reason")}
-    at = journal.utc_text(arguments.at)
-    return Answer({"format": FORMAT, "at": at, "model": model}, [("at", at), *_model_lines(model)])
+    at = journal.utc_text(moment)
+    return Answer({"format": FORMAT, "at": at, "model": model}, [("at", at), *model_lines(model)])
 
 
 def verify_store(store: Store, _arguments: argparse.Namespace) -> Answer:
@@ -94,57 +104,92 @@ def verify_store(store: Store, _arguments: argparse.Namespace) -> Answer:
 def roll_back(store: Store, arguments: argparse.Namespace) -> Answer:
     """Make an earlier model the live one."""
     with store.lock():
-        entry = store.rollback(arguments.to, now=utils.now(), reason=arguments.reason, actor=_actor(arguments))
+        reason = arguments.reason or "rolled back by hand"
+        entry = store.rollback(arguments.to, now=utils.now(), reason=reason, actor=_actor(arguments))
     names = journal.model_names(store.entries())
     replaced = names.get(str(entry.get("replaced")), "an unknown model")
     document = {"format": FORMAT, "rolled_back": True, "event": entry.to_dict()}
     return Answer(document, [("live", f"{names[entry.get('digest')]} again, in place of {replaced}")])
 
 
+def promote(store: Store, arguments: argparse.Namespace) -> Answer:
+    """Make the challenger live that was found better and waits for a person's word."""
+    with store.lock():
+        now = utils.now()
+        store.reconcile(now)
+        card = store.challenger()
+        if card is None:
+            raise UsageError("No challenger is waiting; nothing was changed.")
+        entry = store.deploy(
+            card.digest,
+            expected_live=card.parent,
+            now=now,
+            reason=arguments.reason or card.reason,
+            actor=_actor(arguments),
+        )
+    return Answer({"format": FORMAT, "event": entry.to_dict()}, [("live", card.name)])
+
+
+def adopt(store: Store, arguments: argparse.Namespace) -> Answer:
+    """Make a model from elsewhere the live one, on the word of the person who runs this."""
+    from evergreen.data.sources import open_table
+    from evergreen.registry.adopting import Voucher, describe_adopted
+    from evergreen.training.children import warm_up
+
+    warm_up()
+    settings, now = utils.settings_from(arguments), utils.now()
+    content = _read_model(arguments.file)
+    table = open_table(settings.data.reference or settings.data.source, settings.data, settings.root)
+    reason = arguments.reason or f"adopted from {arguments.file}"
+    voucher = Voucher(_actor(arguments), reason, now, _last_key(arguments.trained_until, settings))
+    with store.lock():
+        store.repair(now)
+        live = store.live_digest()
+        _refuse_trained_here(store, digest_of(content))
+        card = describe_adopted(
+            content, table, settings, voucher, version=store.next_version(), parent=live, revision=utils.revision()
+        )
+        store.stage(content, card)
+        entry = store.deploy(card.digest, expected_live=live, now=now, reason=reason, actor=voucher.actor)
+    model = {**summary_of(card), "since": entry.time, "reason": reason}
+    return Answer({"format": FORMAT, "model": model}, model_lines(model))
+
+
+def _refuse_trained_here(store: Store, digest: str) -> None:
+    """Adopting would replace the card of a model whose training is on record."""
+    if not card_path(store.cards_folder, digest).exists():
+        return
+    card = read_card(store.cards_folder, digest)
+    if card.origin == "trained":
+        way = f"to make it live: python src/rollout.py rollback --to {card.version}"
+        raise UsageError(f"This model is {card.name}, trained here; {way}.")
+
+
+def _read_model(path: Path) -> bytes:
+    try:
+        return read_bytes(path)
+    except FileNotFoundError:
+        raise UsageError(f"{path}: there is no such file.") from None
+
+
+def _last_key(text: str | None, settings: Settings) -> datetime | int | None:
+    """The end of a model's training rows as the table orders its rows: naive UTC time, or row number."""
+    if text is None:
+        return None
+    if settings.data.time:
+        return _moment(text).astimezone(UTC).replace(tzinfo=None)
+    if text.isdecimal():
+        return int(text)
+    raise UsageError(f"--trained-until {text}: without data.time it takes the number of the last row, from 0.")
+
+
 def summary_of(card: Card) -> dict[str, Any]:
     """A card without its bulk."""
     keys = ("digest", "version", "created", "origin", "task", "target", "baseline", "seen_until", "parent", "actor")
     document = card.to_dict()
-    training = {key: card.training.get(key) for key in ("estimator", "rows", "window", "from", "to")}
+    learned = ("estimator", "rows", "window", "from", "to", "baseline_may_be_in_sample")
+    training = {key: card.training.get(key) for key in learned}
     return {key: document[key] for key in keys} | {"training": training, "libraries": dict(card.libraries)}
-
-
-def _model_lines(model: Mapping[str, Any] | None) -> list[Line]:
-    if model is None:
-        return [("live", "no model")]
-    training = ", ".join(str(value) for value in model["training"].values() if value is not None)
-    since = f"since {model['since']}" if model["since"] else "put there by hand since the last run"
-    return [
-        ("live", f"version {model['version']} ({model['digest'][:12]}), {model['origin']}, {since}"),
-        ("why", model["reason"] or "not on record"),
-        ("learned", training or "not on record"),
-        *(("baseline", f"{name} {_score_words(score)}") for name, score in model["baseline"].items()),
-    ]
-
-
-def _score_words(score: Mapping[str, Any]) -> str:
-    band = f" ({score['low']:.4g} to {score['high']:.4g})" if "low" in score and "high" in score else ""
-    rows = f" on {score['rows']} rows" if "rows" in score else ""
-    return f"{score['value']:.4g}{band}{rows}"
-
-
-def _backup_words(backup: Mapping[str, Any]) -> str:
-    return backup["problem"] or f"{backup['file']}  {backup['model'] or 'not on record'}  {backup['bytes']:,} bytes"
-
-
-def _run_words(run: Mapping[str, Any] | None) -> str:
-    if run is None:
-        return "none"
-    done = [word.replace("_", " ") for word in ("retrained", "deployed", "rolled_back", "failed") if run.get(word)]
-    return ", ".join([run["time"], str(run.get("verdict") or "no verdict").replace("_", " "), *done])
-
-
-def _event_words(event: Mapping[str, Any], names: Mapping[str, str]) -> str:
-    model = names.get(event.get("digest", ""), "")
-    after = f"after {names[event['replaced']]}" if event.get("replaced") in names else ""
-    by = f"by {event['actor']}" if event.get("actor") else ""
-    recovered = "recorded after a crash" if event.get("recovered") else ""
-    return "  ".join(part for part in (event["time"], model, after, by, recovered, event.get("reason")) if part)
 
 
 def _actor(arguments: argparse.Namespace) -> str:
@@ -156,7 +201,7 @@ def _moment(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}' is no time such as 2026-11-21 or 2026-11-21T20:09:39Z") from None
+        raise UsageError(f"'{text}' is no time such as 2026-11-21 or 2026-11-21T20:09:39Z.") from None
     if len(text) <= len("2026-11-21"):
         moment = datetime.combine(moment, time(23, 59, 59))
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
@@ -167,6 +212,8 @@ COMMANDS: dict[str, tuple[Callable[[Store, argparse.Namespace], Answer], str]] =
     "history": (show_history, "which models went live, when, why and by whom"),
     "verify": (verify_store, "every file against its record; exit code 4 when something is wrong"),
     "rollback": (roll_back, "make an earlier model the live one"),
+    "promote": (promote, "let in the challenger that waits for a person"),
+    "adopt": (adopt, "make a model from elsewhere the live one, and vouch for it"),
 }
 
 
@@ -174,10 +221,15 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     made = {name: commands.add_parser(name, help=text, description=text) for name, (_, text) in COMMANDS.items()}
-    made["history"].add_argument("--at", type=_moment, metavar="TIME", help="the model that was live then, UTC")
+    made["history"].add_argument("--at", metavar="TIME", help="the model that was live then, UTC")
     made["rollback"].add_argument("--to", default="", metavar="MODEL", help="version, or first digits of a digest")
-    made["rollback"].add_argument("--reason", default="rolled back by hand", help="goes to the history")
-    made["rollback"].add_argument("--by", metavar="NAME", help="who does it (default: your user name)")
+    made["adopt"].add_argument("file", type=Path, metavar="FILE", help="the pickled model")
+    made["adopt"].add_argument(
+        "--trained-until", metavar="TIME", help="last time (or row number) that it learned from; later rows judge it"
+    )
+    for name in ("rollback", "promote", "adopt"):
+        made[name].add_argument("--reason", default="", metavar="TEXT", help="why; goes to the history")
+        made[name].add_argument("--by", metavar="NAME", help="who; goes to the history (default: your user name)")
     for each in made.values():
         utils.add_common_options(each)
     return parser

@@ -102,10 +102,8 @@ def verify_chain(path: Path) -> list[str]:
 
 def ends_torn(path: Path) -> bool:
     """Whether the last line is no entry, as after a crash in the middle of writing it."""
-    last = None
-    for last in _lines(path):
-        pass
-    return last is not None and last[2] is None
+    lines = list(_lines(path))
+    return bool(lines) and lines[-1][2] is None
 
 
 def live_entry(entries: tuple[Entry, ...], moment: datetime | None = None) -> Entry | None:

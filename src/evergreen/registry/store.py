@@ -145,6 +145,14 @@ class Store:
             f"Kept are: {', '.join(others) or 'none'}."
         )
 
+    def challenger(self) -> Card | None:
+        """The card of the staged model that waits to go live, or None."""
+        live = self._state()
+        for path in self.staging.glob("*.json"):
+            if path.stem != live and cards.DIGEST.fullmatch(path.stem):
+                return cards.read_card(self.staging, path.stem)
+        return None
+
     def predecessor(self) -> str | None:
         """The digest of the model that the live one took over from, or None for the first."""
         descent = journal.line_of_descent(self.entries())
