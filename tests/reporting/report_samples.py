@@ -154,7 +154,7 @@ def gates(failing: str = "") -> list[Json]:
     return [{"name": n, "passed": n != failing, "value": v, "limit": x, "reason": r} for n, v, x, r in found]
 
 
-def training(failing: str = "") -> Json:
+def training(failing: str = "", outcome: str = "deployed") -> Json:
     return {
         "digest": CHALLENGER,
         "version": 8,
@@ -167,6 +167,8 @@ def training(failing: str = "") -> Json:
         "to": "2026-11-16T00:00:00",
         "holdout_rows": 4000,
         "gates": gates(failing),
+        "outcome": outcome,
+        "reasons": [],
         "candidates": [
             {"window": "all", "rows": 80560, "score": 0.79},
             {"window": "last 25 %", "rows": 20140, "score": 0.82},
@@ -314,12 +316,47 @@ def first_run() -> Json:
 
 def rejected(failing: str = "") -> Json:
     lost = None if failing else comparison("champion")
-    return full() | {"training": training(failing), "comparison": lost, "deployed": False}
+    return full() | {"training": training(failing, "rejected"), "comparison": lost, "deployed": False}
+
+
+def waiting() -> Json:
+    """The challenger has won and waits for a person."""
+    return full() | {"training": training(outcome="staged"), "deployed": False}
+
+
+def bad_data() -> Json:
+    document = quiet()
+    document["drift"]["quality"] = drift()["quality"] + [
+        {
+            "column": "income",
+            "finding": "missing_column",
+            "text": "income: the column is missing in the current rows; the reference has it.",
+            "value": None,
+            "limit": None,
+            "key": "data.exclude",
+            "blocking": True,
+        }
+    ]
+    return document
+
+
+def forced() -> Json:
+    """The comparison was skipped by hand."""
+    skipped = {"winner": "challenger", "forced": {"by": "ana", "why": "new tariff"}, "reasons": []}
+    return full() | {"drift": None, "decision": None, "comparison": skipped}
 
 
 def failed() -> Json:
+    """A run that was stopped before it came to anything."""
     failure = {"kind": "TrainingError", "message": "The fit ran longer than training.timeout = 1h and was stopped."}
-    return full() | {"failure": failure, "training": None, "comparison": None, "deployed": False}
+    kept = ("format", "run", "started", "model", "seconds", "history")
+    return {key: value for key, value in quiet().items() if key in kept} | {"failure": failure}
+
+
+def by_hand() -> Json:
+    """A training by hand: nothing was watched or decided."""
+    kept = ("format", "run", "started", "training", "comparison", "deployed", "model", "seconds", "history")
+    return {key: value for key, value in full().items() if key in kept}
 
 
 def wide(n: int = 500) -> Json:
@@ -334,6 +371,10 @@ SAMPLES = {
     "nothing_new": nothing_new,
     "first_run": first_run,
     "rejected": rejected,
+    "waiting": waiting,
+    "bad_data": bad_data,
+    "forced": forced,
+    "by_hand": by_hand,
     "failed": failed,
     "wide": wide,
 }

@@ -73,14 +73,20 @@ def test_prediction_drift_alone_is_told_and_is_not_cleared_while_it_lasts():
     assert story == [["PREDICTION DRIFT DETECTED!"], [], ["drift has cleared"]]
 
 
+def test_bad_data_is_told_once_and_so_is_its_end():
+    story = told([samples.bad_data(), samples.bad_data(), samples.failed(), samples.quiet()])
+    assert story[:2] == [["BAD DATA, nothing is trained"], []]
+    assert story[2:] == [["RUN FAILED!"], ["runs succeed again", "the data can be trusted again"]]
+
+
 def test_failing_is_told_once_and_so_is_its_end():
-    failed = samples.nothing_new() | {"failure": {"kind": "DataError", "message": "no file"}}
+    failed = samples.failed()
     story = told([failed, failed, samples.nothing_new(), samples.nothing_new()])
     assert story == [["RUN FAILED!"], [], ["runs succeed again"], []]
 
 
 def test_a_failed_run_says_nothing_on_drift_it_did_not_look_at():
-    failed = samples.nothing_new() | {"failure": {"kind": "DataError", "message": "no file"}}
+    failed = samples.failed()
     assert told([drifted(), failed, samples.nothing_new()])[1:] == [["RUN FAILED!"], ["runs succeed again"]]
 
 
@@ -89,7 +95,7 @@ def test_a_failed_run_says_nothing_on_drift_it_did_not_look_at():
     [
         (samples.first_run(), "deployed"),
         (samples.quiet() | {"rolled_back": True}, "rolled_back"),
-        (samples.quiet() | {"training": samples.training("size")}, "rejected"),
+        (samples.quiet() | {"training": samples.training("size", "rejected")}, "rejected"),
     ],
 )
 def test_what_happens_is_told_each_time(document, event):
@@ -98,7 +104,7 @@ def test_what_happens_is_told_each_time(document, event):
 
 
 def test_a_challenger_that_waits_for_approval_is_not_a_rejected_one():
-    waiting = samples.full() | {"deployed": False}
+    waiting = samples.waiting()
     assert "rejected" not in [event for event, _ in titles(waiting, {})[0]]
     assert "rejected" in [event for event, _ in titles(samples.rejected(), {})[0]]
 
@@ -196,7 +202,7 @@ def test_alerts_arrive_and_nothing_is_left_over(endpoint, outbox):
     assert service.titles == ["DATA DRIFT DETECTED!", "PERFORMANCE DRIFT DETECTED!", "new model deployed"]
     assert service.messages[0]["message"].startswith("2 of 12 columns drifted")
     assert (delivery.arrived, delivery.pending, delivery.failing) == (3, 0, ())
-    assert read_outbox(outbox) == Outbox({"failed": False, "drift": True, "performance": True})
+    assert read_outbox(outbox) == Outbox({"failed": False, "bad data": False, "drift": True, "performance": True})
 
 
 def test_the_next_run_repeats_no_state(endpoint, outbox):

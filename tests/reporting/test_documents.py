@@ -40,7 +40,8 @@ def test_every_kind_of_run_fits_the_published_schema(name):
         lambda d: d["comparison"].update(winner="nobody"),
         lambda d: d["training"].update(digest="../../etc/passwd"),
         lambda d: d.update(deployed="yes"),
-        lambda d: d.pop("decision"),
+        lambda d: d.pop("model"),
+        lambda d: d["training"].update(outcome="maybe"),
     ],
 )
 def test_the_schema_refuses_a_wrong_type_and_a_missing_key(spoil):

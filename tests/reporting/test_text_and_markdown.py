@@ -41,7 +41,10 @@ def rich_text(document, **options):
         ("quiet", ["NO DRIFT DETECTED"]),
         ("nothing_new", ["NOTHING NEW"]),
         ("first_run", ["NEW MODEL DEPLOYED", "FIRST MODEL TRAINED"]),
-        ("failed", ["RUN FAILED!", "DATA DRIFT DETECTED!"]),
+        ("failed", ["RUN FAILED!"]),
+        ("bad_data", ["BAD DATA!"]),
+        ("waiting", ["CHALLENGER WAITS FOR APPROVAL"]),
+        ("by_hand", ["NEW MODEL DEPLOYED"]),
         ("rejected", ["CHALLENGER REJECTED"]),
     ],
 )
@@ -100,9 +103,10 @@ def test_the_paragraph_says_why_nothing_was_deployed():
     assert "The champion stays live" in summary(samples.rejected())
     assert "failed at the gate latency: 95 % of single rows within 4.1 ms" in summary(samples.rejected("latency"))
     assert "The run failed: The fit ran longer than" in summary(samples.failed())
-    waiting = samples.full() | {"deployed": False}
+    waiting = samples.waiting()
     assert "It waits for approval" in summary(waiting)
-    assert "CHALLENGER REJECTED" not in headlines(waiting)
+    assert "so nothing is trained: income: the column is missing in the current rows" in summary(samples.bad_data())
+    assert "CHALLENGER WAITS FOR APPROVAL" in headlines(waiting)
     held = samples.quiet() | {
         "decision": {"retrain": False, "recommended": True, "mode": "advise", "reasons": [], "blocked": []}
     }

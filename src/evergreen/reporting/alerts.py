@@ -89,6 +89,12 @@ def _states(shown: words.Document) -> dict[str, tuple[str, bool | None, str, str
     lost = True if performance in words.LOST else False if performance == "fine" else None
     return {
         "failed": ("failed", bool(shown.get("failure")), "RUN FAILED!", "runs succeed again"),
+        "bad data": (
+            "failed",
+            bool(words.blocking_findings(shown)) if shown.get("drift") else None,
+            "BAD DATA, nothing is trained",
+            "the data can be trusted again",
+        ),
         "drift": (
             "drift",
             True if moved else False if calm else None,
@@ -102,7 +108,7 @@ def _states(shown: words.Document) -> dict[str, tuple[str, bool | None, str, str
 def _events(shown: words.Document) -> list[tuple[str, bool, str]]:
     return [
         ("deployed", bool(shown.get("deployed")), "new model deployed"),
-        ("rejected", words.is_rejected(shown), "challenger rejected, champion kept"),
+        ("rejected", words.is_rejected(shown), "new model rejected"),
         ("rolled_back", bool(shown.get("rolled_back")), "rolled back to the previous model"),
     ]
 
@@ -255,4 +261,4 @@ def _write_outbox(path: Path, outbox: Outbox) -> None:
     try:
         write_atomic(path, to_json({"format": 1, **asdict(outbox)}) + "\n")
     except OSError as error:
-        logger.warning("%s: can't be written (%s); alerts may be sent twice", path, error.strerror)
+        logger.warning("%s; alerts may be sent twice", error)

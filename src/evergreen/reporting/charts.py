@@ -11,7 +11,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from evergreen.reporting import words
+from evergreen.reporting import figures
 from evergreen.reporting.documents import plain
 
 WIDTH, HEIGHT = 300, 120  # of a small multiple, in its own units
@@ -59,10 +59,10 @@ def _steps(shape: Mapping[str, Any], label: str) -> Markup:
     body = (
         f'<path d="{paths[0]}L{WIDTH} {base}L0 {base}Z" class="ref-area"/><path d="{paths[1]}" class="cur-line"/>'
         + _line(0, base, WIDTH, base, "axis")
-        + _text(0, HEIGHT - 4, words.axis(first), "tick")
-        + _text(WIDTH, HEIGHT - 4, words.axis(last), "tick", "end")
+        + _text(0, HEIGHT - 4, figures.axis(first), "tick")
+        + _text(WIDTH, HEIGHT - 4, figures.axis(last), "tick", "end")
     )
-    return _svg(WIDTH, HEIGHT, f"{label}, from {words.axis(first)} to {words.axis(last)}", body)
+    return _svg(WIDTH, HEIGHT, f"{label}, from {figures.axis(first)} to {figures.axis(last)}", body)
 
 
 def _step_path(edges: Sequence[float], heights: Sequence[float], base: float, scale: float) -> str:
@@ -80,8 +80,8 @@ def _dumbbells(shape: Mapping[str, Any], label: str) -> Markup:
     scale = (WIDTH - LABEL_WIDTH - 12) / most
     body = "".join(_dumbbell(i * ROW + 10, row, scale) for i, row in enumerate(rows))
     height = len(rows) * ROW + 18
-    body += _text(LABEL_WIDTH, height - 4, "0", "tick") + _text(WIDTH, height - 4, words.percent(most), "tick", "end")
-    said = "; ".join(f"{plain(str(n), 40)} {words.percent(b)} then {words.percent(a)}" for n, b, a in rows)
+    body += _text(LABEL_WIDTH, height - 4, "0", "tick") + _text(WIDTH, height - 4, figures.percent(most), "tick", "end")
+    said = "; ".join(f"{plain(str(n), 40)} {figures.percent(b)} then {figures.percent(a)}" for n, b, a in rows)
     return _svg(WIDTH, height, f"{label}: {said}", body)
 
 
@@ -106,7 +106,7 @@ def share_bar(value: float | None) -> Markup:
         return Markup("")
     width = 100 * min(max(value, 0.0), 1.0)
     body = f'<rect width="100" height="6" class="track"/><rect width="{width:.1f}" height="6" class="fill"/>'
-    return _svg(100, 6, f"{words.percent(value)}", body, "bar")
+    return _svg(100, 6, f"{figures.percent(value)}", body, "bar")
 
 
 def scores_over_time(performance: Mapping[str, Any]) -> Markup:
@@ -127,21 +127,21 @@ def scores_over_time(performance: Mapping[str, Any]) -> Markup:
         y = max(place(value) + 4, free)  # words never on top of each other
         free = y + 18
         body += _line(left, place(value), right, place(value), name)
-        body += _text(right + 6, y, f"{name} {words.score(value)}", "tick")
+        body += _text(right + 6, y, f"{name} {figures.score(value)}", "tick")
     step = (right - left) / len(blocks)
     for i, block in enumerate(blocks):
         body += _whisker(left + step * (i + 0.5), block, place)
-    body += _line(left, base, right, base, "axis") + _text(left, base + 18, words.moment(blocks[0]["from"]), "tick")
-    body += _text(right, base + 18, words.moment(blocks[-1]["to"]), "tick", "end")
-    label = f"{performance['metric']} over time: " + ", ".join(words.score(block["value"]) for block in blocks)
+    body += _line(left, base, right, base, "axis") + _text(left, base + 18, figures.moment(blocks[0]["from"]), "tick")
+    body += _text(right, base + 18, figures.moment(blocks[-1]["to"]), "tick", "end")
+    label = f"{performance['metric']} over time: " + ", ".join(figures.score(block["value"]) for block in blocks)
     return _svg(width, base + 26, label, body, "wide")
 
 
 def _whisker(x: float, block: Mapping[str, Any], place: Any) -> str:
     low, high = block["interval"] or (None, None)
     span = "" if low is None or high is None else _line(x, place(low), x, place(high), "whisker")
-    when = words.stretch(block.get("from"), block.get("to"))
-    title = f"{words.score(block['value'])} ({words.interval(block['interval'])}), {block.get('rows')} rows, {when}"
+    when = figures.stretch(block.get("from"), block.get("to"))
+    title = f"{figures.score(block['value'])} ({figures.interval(block['interval'])}), {block.get('rows')} rows, {when}"
     y = place(block["value"])
     return f'<g><title>{escape(title)}</title>{span}<circle cx="{x:.1f}" cy="{y:.1f}" r="5" class="cur-dot"/></g>'
 
@@ -173,7 +173,7 @@ def gain_row(piece: Mapping[str, Any], scale: float) -> Markup:
     span = "" if low is None or high is None else _line(place(low), 11, place(high), 11, f"whisker {css}")
     body = _line(120, 0, 120, 22, "axis") + span
     body += f'<circle cx="{place(gain):.1f}" cy="11" r="5" class="gain {css}"/>'
-    label = f"gain {words.signed(gain)}, {words.interval(piece.get('interval'), words.signed)}"
+    label = f"gain {figures.signed(gain)}, {figures.interval(piece.get('interval'), figures.signed)}"
     return _svg(240, 22, label, body, "row")
 
 
@@ -188,7 +188,7 @@ def verdict_strip(runs: Sequence[Mapping[str, Any]]) -> Markup:
     step = STRIP / max(len(runs), 30)
     body = "".join(_run_mark(step * (i + 0.5), min(step * 0.6, 10), run) for i, run in enumerate(runs))
     drifted = sum(run["verdict"] == "drift" for run in runs)
-    return _svg(STRIP, 70, f"{drifted} of the last {words.counted(len(runs), 'run')} said drift", body, "strip")
+    return _svg(STRIP, 70, f"{drifted} of the last {figures.counted(len(runs), 'run')} said drift", body, "strip")
 
 
 def _run_mark(x: float, width: float, run: Mapping[str, Any]) -> str:
@@ -209,7 +209,7 @@ def _run_mark(x: float, width: float, run: Mapping[str, Any]) -> str:
         mark += f'<path d="M{x:.1f} 54l{size:.1f} 12h{-2 * size:.1f}z" class="{css}"/>'
     said = ["failed"] if run.get("failed") else [str(run["verdict"] or "nothing new").replace("_", " ")]
     said += [word for word in ("retrained", "deployed", "rolled_back") if run.get(word)]
-    return f"<g><title>{escape(words.moment(run.get('time')))}: {escape(', '.join(said))}</title>{mark}</g>"
+    return f"<g><title>{escape(figures.moment(run.get('time')))}: {escape(', '.join(said))}</title>{mark}</g>"
 
 
 def trend(runs: Sequence[Mapping[str, Any]], key: str, baseline: str = "") -> Markup:
@@ -228,7 +228,7 @@ def trend(runs: Sequence[Mapping[str, Any]], key: str, baseline: str = "") -> Ma
     x, y = path(points[-1:])[1:].split()
     body = f'<path d="{path(against)}" class="baseline"/><path d="{path(points)}" class="cur-line"/>'
     body += f'<circle cx="{x}" cy="{y}" r="4" class="cur-dot"/>' + _span_words(runs)
-    return _svg(WIDTH, HEIGHT, f"{key.replace('_', ' ')} by run, last {words.score(points[-1][1])}", body)
+    return _svg(WIDTH, HEIGHT, f"{key.replace('_', ' ')} by run, last {figures.score(points[-1][1])}", body)
 
 
 def bars(runs: Sequence[Mapping[str, Any]], key: str, show: Any) -> Markup:
@@ -240,7 +240,7 @@ def bars(runs: Sequence[Mapping[str, Any]], key: str, show: Any) -> Markup:
     step = WIDTH / max(len(runs), 12)
     body = "".join(
         f'<rect x="{i * step:.1f}" y="{92 - 84 * value / most:.1f}" width="{step * 0.7:.1f}" '
-        f'height="{84 * value / most:.1f}" class="fill"><title>{escape(words.moment(run.get("time")))}: '
+        f'height="{84 * value / most:.1f}" class="fill"><title>{escape(figures.moment(run.get("time")))}: '
         f"{escape(show(value))}</title></rect>"
         for i, (run, value) in enumerate(zip(runs, values, strict=True))
         if value is not None
@@ -250,6 +250,6 @@ def bars(runs: Sequence[Mapping[str, Any]], key: str, show: Any) -> Markup:
 
 
 def _span_words(runs: Sequence[Mapping[str, Any]]) -> str:
-    first, last = (words.day(run.get("time")) for run in (runs[0], runs[-1]))
+    first, last = (figures.day(run.get("time")) for run in (runs[0], runs[-1]))
     start = _text(0, HEIGHT - 6, first, "tick")
     return start + _text(WIDTH, HEIGHT - 6, last, "tick", "end") if len(runs) > 1 else start

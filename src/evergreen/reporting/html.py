@@ -7,9 +7,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evergreen.reporting import charts, words
+from evergreen.reporting import charts, figures, words
 from evergreen.reporting.documents import showable
-from evergreen.reporting.text import deploy_words, finding_text, winner_words
+from evergreen.reporting.text import deploy_words, winner_words
 from evergreen.reporting.words import Document
 
 if TYPE_CHECKING:
@@ -54,16 +54,16 @@ def _template() -> "Template":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"w": words, "charts": charts, "marks": MARKS}
-    environment.globals |= {"finding_text": finding_text, "winner_words": winner_words}
+    environment.globals |= {"w": words, "f": figures, "charts": charts, "marks": MARKS}
+    environment.globals |= {"winner_words": winner_words}
     return environment.get_template("report.html.j2")
 
 
 def _tone(headline: str) -> str:
     """Which look a headline gets: its shape and colour."""
-    if "DETECTED!" in headline or "FAILED" in headline:
+    if headline.endswith("!"):
         return "drift"
-    if headline in ("RETRAINING RECOMMENDED", "CHALLENGER REJECTED", "ROLLED BACK TO THE PREVIOUS MODEL"):
+    if headline.startswith(("RETRAINING", "CHALLENGER", "FIRST MODEL REJECTED", "ROLLED BACK")):
         return "watch"
     return "not_enough_evidence" if headline in ("NOT ENOUGH EVIDENCE", "NOTHING NEW") else "no_drift"
 
@@ -76,27 +76,27 @@ def _sources(drift: Document | None) -> str:
 
 def _figures(shown: Document) -> list[dict[str, str]]:
     """The few numbers one looks for first."""
-    figures = []
+    found = []
     if columns := words.data_columns(shown):
         drifted = len(words.with_status(columns, "drift"))
-        figures.append(_figure("Columns drifted", f"{drifted:,}", f"of {len(columns):,}"))
+        found.append(_figure("Columns drifted", f"{drifted:,}", f"of {len(columns):,}"))
         sides = [shown["drift"][side]["rows"] for side in ("current", "reference")]
-        figures.append(_figure("New rows", words.number(sides[0]), f"reference {words.number(sides[1])}"))
+        found.append(_figure("New rows", figures.number(sides[0]), f"reference {figures.number(sides[1])}"))
     performance = words.performance_of(shown)
     if performance and performance["current"] is not None:
-        note = f"baseline {words.score(performance['baseline'])}"
-        figures.append(
-            _figure(words.capital(words.metric(performance["metric"])), words.score(performance["current"]), note)
+        note = f"baseline {figures.score(performance['baseline'])}"
+        found.append(
+            _figure(figures.capital(words.metric(performance["metric"])), figures.score(performance["current"]), note)
         )
     comparison = shown.get("comparison")
     if comparison and comparison["gain"] is not None:
-        note = words.interval(comparison["interval"], words.signed)
-        figures.append(_figure("Gain of the challenger", words.signed(comparison["gain"]), note))
+        note = figures.interval(comparison["interval"], figures.signed)
+        found.append(_figure("Gain of the challenger", figures.signed(comparison["gain"]), note))
     model = shown.get("model")
     if model and model.get("version") is not None:
-        since = f"since {words.day(model['since'])}" if model.get("since") else words.short(model.get("digest"))
-        figures.append(_figure("Live model", f"version {model['version']}", since))
-    return figures
+        since = f"since {figures.day(model['since'])}" if model.get("since") else figures.short(model.get("digest"))
+        found.append(_figure("Live model", f"version {model['version']}", since))
+    return found
 
 
 def _figure(label: str, value: str, note: str) -> dict[str, str]:
@@ -124,8 +124,8 @@ def _facts(shown: Document) -> list[tuple[str, list[tuple[str, str]]]]:
     """What there is to know of the live model and of those trained in this run, as lists of terms."""
     facts = []
     if model := shown.get("model"):
-        live = [("Version", str(model.get("version"))), ("Digest", words.short(model.get("digest")))]
-        facts.append(("Live now", [*live, ("Since", words.moment(model.get("since")))]))
+        live = [("Version", str(model.get("version"))), ("Digest", figures.short(model.get("digest")))]
+        facts.append(("Live now", [*live, ("Since", figures.moment(model.get("since")))]))
     for key, title in (("first_model", "First model"), ("training", "Challenger")):
         if training := shown.get(key):
             facts.append((title, _training_facts(training)))
@@ -136,13 +136,13 @@ def _facts(shown: Document) -> list[tuple[str, list[tuple[str, str]]]]:
 
 def _training_facts(training: Document) -> list[tuple[str, str]]:
     pairs = [
-        ("Digest", words.short(training.get("digest"))),
+        ("Digest", figures.short(training.get("digest"))),
         ("Estimator", training.get("estimator")),
-        ("Rows", words.number(training.get("rows"))),
-        ("Time span", words.stretch(training.get("from"), training.get("to"))),
+        ("Rows", figures.number(training.get("rows"))),
+        ("Time span", figures.stretch(training.get("from"), training.get("to"))),
         ("Window", training.get("window")),
-        ("Fitted in", words.duration(training.get("seconds"))),
-        ("Held-out rows", words.number(training["holdout_rows"]) if training.get("holdout_rows") else None),
+        ("Fitted in", figures.duration(training.get("seconds"))),
+        ("Held-out rows", figures.number(training["holdout_rows"]) if training.get("holdout_rows") else None),
     ]
     return [(term, str(value)) for term, value in pairs if value]
 
@@ -164,8 +164,8 @@ def _history(history: Document | None) -> Document | None:
     runs = history["runs"][-SHOWN_RUNS:]
     drawn = [
         ("Score", _score_note(runs), charts.trend(runs, "score", "baseline")),
-        ("Training time", *_bars(runs, "training_seconds", words.duration)),
-        ("New rows", *_bars(runs, "rows", words.number)),
+        ("Training time", *_bars(runs, "training_seconds", figures.duration)),
+        ("New rows", *_bars(runs, "rows", figures.number)),
     ]
     return {**history, "shown": runs, "charts": [chart for chart in drawn if chart[2]]}
 
@@ -173,8 +173,8 @@ def _history(history: Document | None) -> Document | None:
 def _score_note(runs: list[Document]) -> str:
     scores = [run["score"] for run in runs if run.get("score") is not None]
     baselines = [run["baseline"] for run in runs if run.get("baseline") is not None]
-    dashed = f", baseline {words.score(baselines[-1])} (dashed)" if baselines else ""
-    return f"last {words.score(scores[-1])}{dashed}" if scores else ""
+    dashed = f", baseline {figures.score(baselines[-1])} (dashed)" if baselines else ""
+    return f"last {figures.score(scores[-1])}{dashed}" if scores else ""
 
 
 def _bars(runs: list[Document], key: str, show: Callable[[float], str]) -> tuple[str, str]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from evergreen.reporting import words
+from evergreen.reporting import figures, words
 from evergreen.reporting.documents import plain, showable
 from evergreen.reporting.text import finding_text, slice_name, winner_words
 from evergreen.reporting.words import Document
@@ -72,18 +72,18 @@ def _columns(shown: Document) -> Iterable[str]:
     quiet = len(words.with_status(columns, "no_drift"))
     if rest:
         more = f"; {rest - quiet} more are in the report" if rest > quiet else ""
-        yield f"{words.counted(quiet, 'column')} without drift{more}."
+        yield f"{figures.counted(quiet, 'column')} without drift{more}."
 
 
 def _column_row(column: Document) -> list[str]:
-    missing = [words.percent(column.get(f"missing_{side}")) for side in ("reference", "current")]
+    missing = [figures.percent(column.get(f"missing_{side}")) for side in ("reference", "current")]
     return [
         escape(plain(column["name"], 80)),
         f"{MARKS.get(column['status'], '')} {escape(words.status(column))}",
         escape(words.statistic(column)),
-        escape(words.p_value(column.get("p_adjusted"))),
+        escape(figures.p_value(column.get("p_adjusted"))),
         escape(" → ".join(missing)),
-        escape(words.percent(column.get("importance"))),
+        escape(figures.percent(column.get("importance"))),
     ]
 
 
@@ -101,9 +101,9 @@ def _performance(shown: Document) -> Iterable[str]:
     rows = [
         [
             escape(name),
-            words.score(score.get("baseline")),
-            words.score(score.get("current")),
-            words.interval(score.get("interval")),
+            figures.score(score.get("baseline")),
+            figures.score(score.get("current")),
+            figures.interval(score.get("interval")),
         ]
         for name, score in _scores(performance).items()
     ]
@@ -143,22 +143,25 @@ def _comparison(shown: Document) -> Iterable[str]:
     if not comparison:
         return
     yield f"### Comparison: {winner_words(comparison)}"
-    yield escape(
-        f"{comparison['metric']} on the same {words.counted(comparison['rows'], 'row')}: champion "
-        f"{words.score(comparison['champion'])}, challenger {words.score(comparison['challenger'])}, gain "
-        f"{words.signed(comparison['gain'])} ({words.interval(comparison['interval'], words.signed)})."
-    )
+    if comparison["gain"] is not None:
+        yield escape(
+            f"{comparison['metric']} on the same {figures.counted(comparison['rows'], 'row')}: champion "
+            f"{figures.score(comparison['champion'])}, challenger {figures.score(comparison['challenger'])}, gain "
+            f"{figures.signed(comparison['gain'])} ({figures.interval(comparison['interval'], figures.signed)})."
+        )
+    if forced := comparison.get("forced"):
+        yield escape(f"Forced by {forced['by']}: {forced['why']}")
     if reasons := comparison.get("reasons"):
         yield _bullets(reasons)
     if slices := [piece for piece in comparison.get("slices") or [] if piece["verdict"] == "worse"]:
-        yield _bullets(f"Worse for {slice_name(piece)}: gain {words.signed(piece['gain'])}" for piece in slices)
+        yield _bullets(f"Worse for {slice_name(piece)}: gain {figures.signed(piece['gain'])}" for piece in slices)
 
 
 def _model(shown: Document) -> Iterable[str]:
     model = shown.get("model")
     parts = [f"Run {shown['run']}" if shown.get("run") else ""]
     if model:
-        parts.append(f"live model: version {model.get('version')} ({words.short(model.get('digest'))})")
+        parts.append(f"live model: version {model.get('version')} ({figures.short(model.get('digest'))})")
     if line := ", ".join(part for part in parts if part):
         yield f"<sub>{escape(line)}</sub>"
 

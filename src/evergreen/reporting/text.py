@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from evergreen.reporting import words
+from evergreen.reporting import figures, words
 from evergreen.reporting.documents import plain, showable
 from evergreen.reporting.words import Document
 
@@ -56,8 +56,8 @@ def lines_of(shown: Document, verbose: bool) -> list[Line]:
 def _data_lines(drift: Document) -> Iterable[Line]:
     for side in ("reference", "current"):
         if table := drift.get(side):
-            rows = words.counted(table["rows"], "row") if table.get("rows") is not None else "rows unknown"
-            when = words.stretch(table.get("from"), table.get("to"))
+            rows = figures.counted(table["rows"], "row") if table.get("rows") is not None else "rows unknown"
+            when = figures.stretch(table.get("from"), table.get("to"))
             yield side, ", ".join(part for part in (rows, when, table.get("source")) if part)
 
 
@@ -79,13 +79,13 @@ def _column_line(column: Document, size: int) -> str:
     name = plain(column["name"], 32)
     parts = [f"{words.status(column):<8} {name:<{size}}", words.statistic(column)]
     if column.get("p_adjusted") is not None:
-        parts.append(f"p {words.p_value(column['p_adjusted'])}")
+        parts.append(f"p {figures.p_value(column['p_adjusted'])}")
     if _missing_moved(column):
         parts.append(
-            f"missing {words.percent(column['missing_reference'])} to {words.percent(column['missing_current'])}"
+            f"missing {figures.percent(column['missing_reference'])} to {figures.percent(column['missing_current'])}"
         )
     if column.get("importance"):
-        parts.append(f"importance {words.percent(column['importance'])}")
+        parts.append(f"importance {figures.percent(column['importance'])}")
     if column["status"] in ("invalid", "skipped", "not_enough_evidence") and column.get("reason"):
         parts.append(column["reason"])
     return "  ".join(parts)
@@ -102,7 +102,7 @@ def _rest_lines(columns: list[Document], more: int) -> Iterable[Line]:
         yield "columns", f"{more} more with drift or to watch (-v or the report shows them)"
     for status in ("not_enough_evidence", "skipped", "no_drift"):
         if names := [column["name"] for column in words.with_status(columns, status)]:
-            yield "columns", f"{len(names)} {words.STATUS_WORDS[status]}: {words.listed(names, 5)}"
+            yield "columns", f"{len(names)} {words.STATUS_WORDS[status]}: {figures.listed(names, 5)}"
 
 
 def _quality_lines(drift: Document) -> Iterable[Line]:
@@ -121,16 +121,16 @@ def _performance_lines(drift: Document) -> Iterable[Line]:
     if not performance:
         return
     verdict = words.PERFORMANCE_WORDS.get(performance["verdict"], performance["verdict"])
-    drop = words.change(performance["drop"], performance["baseline"], performance["current"])
+    before, now = performance["baseline"], performance["current"]
     yield (
         "performance",
-        f"{performance['metric']} {words.score(performance['current'])} ({words.interval(performance['interval'])}), "
-        f"baseline {words.score(performance['baseline'])}, drop {drop}: {verdict}",
+        f"{performance['metric']} {figures.score(now)} ({figures.interval(performance['interval'])}), "
+        f"baseline {figures.score(before)}, drop {figures.change(performance['drop'], before, now)}: {verdict}",
     )
     said = drift.get("reasons") or []
     yield from (("performance", reason) for reason in performance.get("reasons") or [] if reason not in said)
     if performance["verdict"] == "not_enough_evidence" and performance.get("labels_needed"):
-        yield "performance", f"{words.counted(performance['labels_needed'], 'more label')} needed"
+        yield "performance", f"{figures.counted(performance['labels_needed'], 'more label')} needed"
 
 
 def _decision_lines(decision: Document | None) -> Iterable[Line]:
@@ -144,14 +144,14 @@ def _decision_lines(decision: Document | None) -> Iterable[Line]:
 def _training_lines(label: str, training: Document | None, verbose: bool) -> Iterable[Line]:
     if not training:
         return
-    when = words.stretch(training.get("from"), training.get("to"))
+    when = figures.stretch(training.get("from"), training.get("to"))
     parts = [
         training.get("estimator"),
-        words.counted(training["rows"], "row"),
-        words.duration(training["seconds"]),
+        figures.counted(training["rows"], "row"),
+        figures.duration(training["seconds"]),
         f"window {training['window']}" if training.get("window") else "",
         when,
-        f"model {words.short(training.get('digest'))}",
+        f"model {figures.short(training.get('digest'))}",
     ]
     yield label, ", ".join(part for part in parts if part)
     gates = training.get("gates") or []
@@ -159,26 +159,30 @@ def _training_lines(label: str, training: Document | None, verbose: bool) -> Ite
     for gate in gates if verbose else failed:
         yield "gate", f"{'passed' if gate['passed'] else 'FAILED'}  {gate['name']}: {gate['reason']}"
     if gates and not failed and not verbose:
-        yield "gate", f"{words.counted(len(gates), 'gate')} passed"
+        yield "gate", f"{figures.counted(len(gates), 'gate')} passed"
 
 
 def _comparison_lines(comparison: Document | None, verbose: bool) -> Iterable[Line]:
     if not comparison:
         return
-    gain = comparison["gain"]
-    yield (
-        "comparison",
-        f"{comparison['metric']}: champion {words.score(comparison['champion'])}, "
-        f"challenger {words.score(comparison['challenger'])}, gain {words.signed(gain)} "
-        f"({words.interval(comparison['interval'], words.signed)}), p {words.p_value(comparison.get('p_value'))}, "
-        f"same {words.counted(comparison['rows'], 'row')}: {winner_words(comparison)}",
-    )
+    if comparison["gain"] is not None:
+        yield "comparison", _comparison_line(comparison)
     yield from (("comparison", reason) for reason in comparison.get("reasons") or [])
     if forced := comparison.get("forced"):
         yield "comparison", f"forced by {forced['by']}: {forced['why']}"
     for piece in comparison.get("slices") or []:
         if verbose or piece["verdict"] == "worse":
-            yield "slice", f"{piece['verdict']:<8} {slice_name(piece)}: gain {words.signed(piece['gain'])}"
+            yield "slice", f"{piece['verdict']:<8} {slice_name(piece)}: gain {figures.signed(piece['gain'])}"
+
+
+def _comparison_line(comparison: Document) -> str:
+    ends = figures.interval(comparison["interval"], figures.signed)
+    return (
+        f"{comparison['metric']}: champion {figures.score(comparison['champion'])}, "
+        f"challenger {figures.score(comparison['challenger'])}, gain {figures.signed(comparison['gain'])} ({ends}), "
+        f"p {figures.p_value(comparison['p_value'])}, same {figures.counted(comparison['rows'], 'row')}: "
+        f"{winner_words(comparison)}"
+    )
 
 
 def winner_words(comparison: Document) -> str:
@@ -189,7 +193,7 @@ def winner_words(comparison: Document) -> str:
 
 def slice_name(piece: Document) -> str:
     """A slice of the rows as `column = value (rows)`."""
-    return f"{piece['column']} = {plain(str(piece['value']), 40)} ({words.counted(piece['rows'], 'row')})"
+    return f"{piece['column']} = {plain(str(piece['value']), 40)} ({figures.counted(piece['rows'], 'row')})"
 
 
 def _ending_lines(shown: Document) -> Iterable[Line]:
@@ -197,13 +201,14 @@ def _ending_lines(shown: Document) -> Iterable[Line]:
         yield "failure", f"{shown['failure']['kind']}: {shown['failure']['message']}"
     if "deployed" in shown:
         yield "deploy", deploy_words(shown)
+        yield from (("deploy", reason) for reason in words.unsaid_reasons(shown))
     if model := shown.get("model"):
-        since = f", live since {words.moment(model['since'])}" if model.get("since") else ""
-        yield "model", f"version {model.get('version')} ({words.short(model.get('digest'))}){since}"
+        since = f", live since {figures.moment(model['since'])}" if model.get("since") else ""
+        yield "model", f"version {model.get('version')} ({figures.short(model.get('digest'))}){since}"
     if watch := shown.get("watch"):
-        yield "watch", "; ".join([str(watch.get("verdict")), *(watch.get("reasons") or [])])
+        yield "watch", f"the model before: {' '.join(watch.get('reasons') or [])}"
     if shown.get("run"):
-        seconds = f" in {words.duration(shown['seconds'])}" if shown.get("seconds") is not None else ""
+        seconds = f" in {figures.duration(shown['seconds'])}" if shown.get("seconds") is not None else ""
         yield "run", f"{shown['run']}{seconds}"
     if shown.get("report"):
         yield "report", shown["report"]
@@ -213,9 +218,9 @@ def deploy_words(shown: Document) -> str:
     """What happened to the live model, in a few words."""
     if shown.get("rolled_back"):
         return "rolled back to the previous model"
-    if shown["deployed"]:
-        return "the new model is live"
-    return "rejected; the champion stays live" if words.is_rejected(shown) else "nothing deployed"
+    said = {"deployed": "the new model is live", "staged": "the new model waits for approval"}
+    said["rejected"] = "the new model was rejected"
+    return said.get(words.outcome_of(shown) or "", "nothing deployed")
 
 
 def print_rich(document: Mapping[str, Any], console: "Console", *, verbose: bool = False) -> None:
@@ -260,13 +265,13 @@ def _column_table(shown: Document, count: int) -> "Table":
     for title in ("effect", "adjusted p", "missing", "importance"):
         table.add_column(title, justify="right")
     for column in words.data_columns(shown)[:count]:
-        missing = [words.percent(column.get(f"missing_{side}")) for side in ("reference", "current")]
+        missing = [figures.percent(column.get(f"missing_{side}")) for side in ("reference", "current")]
         cells = (
             Text(words.status(column), styles.get(column["status"], "dim")),
             Text(words.statistic(column)),
-            words.p_value(column.get("p_adjusted")),
+            figures.p_value(column.get("p_adjusted")),
             " → ".join(missing),
-            words.percent(column.get("importance")),
+            figures.percent(column.get("importance")),
         )
         table.add_row(Text(plain(column["name"], 40)), *cells)
     return table

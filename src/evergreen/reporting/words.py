@@ -1,9 +1,9 @@
-"""The words for a result: its headlines, its one paragraph, its numbers. Shared by text, Markdown, page and alerts."""
+"""The words for a result: its headlines, its title, its one paragraph. Shared by text, Markdown, page and alerts."""
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+from evergreen.reporting.figures import counted, duration, interval, listed, percent, score, signed
 
 Document = Mapping[str, Any]
 
@@ -49,173 +49,6 @@ def metric(name: str) -> str:
     ('ROC AUC', 'balanced accuracy')
     """
     return METRIC_WORDS.get(name, name.replace("_", " "))
-
-
-def capital(text: str) -> str:
-    """The text with a capital first letter, the rest left alone.
-
-    >>> capital("pinball loss"), capital("F1")
-    ('Pinball loss', 'F1')
-    """
-    return text[:1].upper() + text[1:]
-
-
-def number(value: float | None, digits: int = 3) -> str:
-    """A number to three digits, with thousands separated; a dash when there is none.
-
-    >>> number(0.78123), number(20000), number(1234567.8), number(None)
-    ('0.781', '20,000', '1,234,568', '–')
-    """
-    if value is None:
-        return "–"
-    if isinstance(value, int) or (value == round(value) and abs(value) < 1e15):
-        return f"{value:,.0f}"
-    if abs(value) >= 1000:
-        return f"{value:,.0f}" if abs(value) < 1e9 else f"{value:.2e}"
-    if abs(value) < 0.0005:
-        return f"{value:.1e}"
-    return f"{value:.{digits}f}" if abs(value) < 10 else f"{value:.{digits}g}"
-
-
-def score(value: float | None) -> str:
-    """A score or an effect: always three decimals below ten, so that numbers line up.
-
-    >>> score(0.8), score(12.345)
-    ('0.800', '12.3')
-    """
-    if value is None:
-        return "–"
-    return f"{value:.3f}" if abs(value) < 10 else number(float(value))
-
-
-def signed(value: float | None) -> str:
-    """A difference with its sign (a true minus).
-
-    >>> signed(0.0432), signed(-0.01)
-    ('+0.043', '−0.010')
-    """
-    if value is None:
-        return "–"
-    return ("−" if value < 0 else "+") + score(abs(value))
-
-
-def percent(value: float | None) -> str:
-    """A share in percent.
-
-    >>> percent(0.412), percent(0.0042), percent(0.00001), percent(None)
-    ('41%', '0.4%', '< 0.1%', '–')
-    """
-    if value is None:
-        return "–"
-    if 0 < value < 0.001:
-        return "< 0.1%"
-    return f"{100 * value:.1f}%" if 0 < value < 0.1 else f"{100 * value:.0f}%"
-
-
-def p_value(value: float | None) -> str:
-    """A p-value; the very small ones only as a bound.
-
-    >>> p_value(0.0312), p_value(1e-9)
-    ('0.031', '< 0.0001')
-    """
-    if value is None:
-        return "–"
-    return "< 0.0001" if value < 0.0001 else f"{value:.4f}" if value < 0.01 else f"{value:.3f}"
-
-
-def interval(pair: Sequence[float | None] | None, show: Any = score) -> str:
-    """Both ends of an interval.
-
-    >>> interval([0.769, 0.793])
-    '0.769 to 0.793'
-    """
-    if not pair or pair[0] is None or pair[1] is None:
-        return "–"
-    return f"{show(pair[0])} to {show(pair[1])}"
-
-
-def duration(seconds: float | None) -> str:
-    """A length of time for people.
-
-    >>> duration(3.14), duration(135), duration(7300)
-    ('3.1 s', '2 min 15 s', '2 h 1 min')
-    """
-    if seconds is None:
-        return "–"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
-    return f"{minutes // 60} h {minutes % 60} min"
-
-
-def moment(value: str | int | None) -> str:
-    """A time for people; a row number, or a text that is no time, as it is.
-
-    >>> moment("2026-11-21T20:09:39+00:00"), moment("2026-11-21"), moment(4000)
-    ('21 Nov 2026, 20:09', '21 Nov 2026', 'row 4,000')
-    """
-    if value is None or value == "":
-        return "–"
-    if isinstance(value, int | float):
-        return f"row {value:,.0f}"
-    try:
-        time = datetime.fromisoformat(value)
-    except ValueError:
-        return value
-    day = f"{time.day} {time:%b %Y}"
-    return day if len(value) <= 10 or f"{time:%H%M%S}" == "000000" else f"{day}, {time:%H:%M}"
-
-
-def day(value: str | int | None) -> str:
-    """Only the day of a time.
-
-    >>> day("2026-11-21T20:09:39Z")
-    '21 Nov 2026'
-    """
-    return moment(value).partition(",")[0]
-
-
-def axis(value: float) -> str:
-    """An end of an axis: four digits are enough to know where one is.
-
-    >>> axis(0.0), axis(-18.25), axis(1234567.0)
-    ('0', '−18.25', '1,234,567')
-    """
-    return (f"{value:,.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.4g}").replace("-", "−")
-
-
-def stretch(start: Any, stop: Any) -> str:
-    """From when to when; empty when neither is known."""
-    if start is None and stop is None:
-        return ""
-    return moment(start) if start == stop else f"{moment(start)} to {moment(stop)}"
-
-
-def counted(n: int, noun: str) -> str:
-    """A count with its noun in the right number.
-
-    >>> counted(1, "column"), counted(1200, "row")
-    ('1 column', '1,200 rows')
-    """
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
-
-
-def listed(names: Sequence[str], most: int = 3) -> str:
-    """Names in a sentence, the rest as a count.
-
-    >>> listed(["a", "b", "c", "d", "e"]), listed(["a", "b"])
-    ('a, b, c and 2 more', 'a and b')
-    """
-    if len(names) > most:
-        return f"{', '.join(names[:most])} and {len(names) - most} more"
-    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
-
-
-def short(digest: str | None) -> str:
-    """The first twelve digits of a digest: enough to find it."""
-    return digest[:12] if digest else "–"
 
 
 def status(column: Document) -> str:
@@ -269,19 +102,32 @@ def has_lost(document: Document) -> bool:
 
 
 def is_alarming(document: Document) -> bool:
-    """Whether anything in the run is a reason to look: drift of data or predictions, a loss, a failure."""
+    """Whether anything in the run is a reason to look: drift of data or predictions, a loss, bad data, a failure."""
     found = has_data_drift(document) or has_prediction_drift(document) or has_lost(document)
-    return found or bool(document.get("failure"))
+    return found or bool(document.get("failure") or blocking_findings(document))
+
+
+def outcome_of(document: Document) -> str | None:
+    """What became of the model trained in this run: "deployed", "staged" (waits for a person), "rejected", or None."""
+    trained = document.get("training") or document.get("first_model")
+    return trained.get("outcome") if trained else None
+
+
+def unsaid_reasons(document: Document) -> list[str]:
+    """Why the trained model was let in or not, as far as the comparison doesn't say so already."""
+    trained = document.get("training") or document.get("first_model") or {}
+    said = (document.get("comparison") or {}).get("reasons") or []
+    return [reason for reason in trained.get("reasons") or [] if reason not in said]
 
 
 def is_rejected(document: Document) -> bool:
-    """Whether a challenger was trained and refused (by a gate or by the comparison); waiting for approval is not."""
-    training, comparison = document.get("training"), document.get("comparison")
-    if not training or document.get("deployed"):
-        return False
-    failed = any(not gate["passed"] for gate in training.get("gates") or [])
-    lost = comparison is not None and comparison["winner"] != "challenger" and not comparison.get("forced")
-    return failed or lost
+    """Whether a model was trained and not let in."""
+    return outcome_of(document) == "rejected"
+
+
+def blocking_findings(document: Document) -> list[Document]:
+    """The findings in the data that keep anything from being trained."""
+    return [finding for finding in (document.get("drift") or {}).get("quality") or [] if finding.get("blocking")]
 
 
 def headlines(document: Document) -> list[str]:
@@ -289,16 +135,18 @@ def headlines(document: Document) -> list[str]:
     drift = document.get("drift") or {}
     said = [
         (document.get("failure"), "RUN FAILED!"),
+        (blocking_findings(document), "BAD DATA!"),
         (document.get("rolled_back"), "ROLLED BACK TO THE PREVIOUS MODEL"),
         (has_data_drift(document), "DATA DRIFT DETECTED!"),
         (has_prediction_drift(document), "PREDICTION DRIFT DETECTED!"),
         (has_lost(document), "PERFORMANCE DRIFT DETECTED!"),
         (drift.get("retraining_recommended"), "RETRAINING RECOMMENDED"),
         (document.get("deployed"), "NEW MODEL DEPLOYED"),
-        (is_rejected(document), "CHALLENGER REJECTED"),
+        (is_rejected(document), "CHALLENGER REJECTED" if document.get("training") else "FIRST MODEL REJECTED"),
+        (outcome_of(document) == "staged", "CHALLENGER WAITS FOR APPROVAL"),
         (drift.get("verdict") == "no_drift" and not is_alarming(document), "NO DRIFT DETECTED"),
         (drift.get("verdict") == "not_enough_evidence", "NOT ENOUGH EVIDENCE"),
-        (not drift and document.get("first_model"), "FIRST MODEL TRAINED"),
+        (not drift and outcome_of(document) == "deployed", "FIRST MODEL TRAINED"),
     ]
     return [words for is_so, words in said if is_so] or ["NOTHING NEW"]
 
@@ -311,11 +159,18 @@ def title(document: Document) -> str:
         return "The run failed"
     if document.get("rolled_back"):
         return "Back to the previous model: it does better on later labels"
-    if document.get("deployed") and not verdict:
-        return "The first model is live" if document.get("first_model") else "A new model is live"
+    if blocking_findings(document):
+        return "The data can't be trusted"
+    if not verdict and (outcome := outcome_of(document)):
+        return _trained_title(outcome, "first model" if document.get("first_model") else "new model")
     if verdict == "no_drift" and has_prediction_drift(document) and performance not in LOST:
         return "The model answers differently" + _outcome_clause(document)
     return _diagnosis(verdict, performance) + _outcome_clause(document)
+
+
+def _trained_title(outcome: str, model: str) -> str:
+    ends = {"deployed": "is live", "staged": "waits for approval", "rejected": "was rejected"}
+    return f"The {model} {ends[outcome]}"
 
 
 def _diagnosis(verdict: str | None, performance: str | None) -> str:
@@ -335,7 +190,8 @@ def _outcome_clause(document: Document) -> str:
         return (
             "; a better one is live" if document.get("comparison") and has_lost(document) else "; a new model is live"
         )
-    return "; the challenger was not better" if is_rejected(document) else ""
+    ends = {"rejected": "; the challenger was not let in", "staged": "; a challenger waits for approval"}
+    return ends.get(outcome_of(document) or "", "")
 
 
 def summary(document: Document) -> str:
@@ -344,7 +200,7 @@ def summary(document: Document) -> str:
         _failure_sentence(document),
         _drift_sentence(document),
         _performance_sentence(performance_of(document)),
-        _quality_sentence(document.get("drift")),
+        _quality_sentence(document),
         _first_sentence(document.get("first_model")),
         _training_sentence(document),
         _decision_sentence(document),
@@ -393,9 +249,12 @@ def _performance_sentence(performance: Document | None) -> str:
     )
 
 
-def _quality_sentence(drift: Document | None) -> str:
-    blocking = [finding for finding in (drift or {}).get("quality") or [] if finding.get("blocking")]
-    return f"{counted(len(blocking), 'data-quality problem')} must be settled first." if blocking else ""
+def _quality_sentence(document: Document) -> str:
+    blocking = blocking_findings(document)
+    if not blocking:
+        return ""
+    more = f" (and {len(blocking) - 1} more)" if len(blocking) > 1 else ""
+    return f"The data can't be trusted, so nothing is trained: {_stopped(blocking[0]['text'])}{more}"
 
 
 def _first_sentence(first: Document | None) -> str:
@@ -431,31 +290,16 @@ def _decision_sentence(document: Document) -> str:
 
 def _outcome_sentence(document: Document) -> str:
     version = (document.get("model") or {}).get("version")
-    named = f"version {version}" if version is not None else "the new model"
+    live = f", as version {version}" if version is not None else ""
     if document.get("rolled_back"):
-        return f"The earlier model did better on later labels and is live again, as {named}."
-    if document.get("deployed"):
-        return f"It is live now, as {named}."
+        return f"The earlier model did better on later labels and is live again{live}."
+    if outcome_of(document) == "staged":
+        return "It waits for approval; the champion stays live."
     if is_rejected(document):
-        return f"The champion stays live ({named})." if version is not None else "The champion stays live."
-    if document.get("comparison"):
-        return "It waits for approval; the champion is still live."
-    return ""
+        return "The champion stays live." if document.get("training") else "It was not let in; no model is live."
+    return f"It is live now{live}." if document.get("deployed") else ""
 
 
 def _stopped(sentence: str) -> str:
     """The sentence with its full stop."""
     return sentence if sentence.endswith((".", "!", "?")) else sentence + "."
-
-
-def change(difference: float | None, before: float | None, after: float | None) -> str:
-    """A drop or gain, marked as a share where the metric is judged relative to its baseline (errors, losses).
-
-    >>> change(0.12, 50.0, 56.0), change(0.064, 0.845, 0.781)
-    ('12% of the baseline', '0.064')
-    """
-    if difference is None:
-        return "–"
-    absolute = before is None or after is None or math.isclose(abs(after - before), abs(difference), abs_tol=5e-4)
-    sign = "−" if difference < 0 else ""
-    return sign + (score(abs(difference)) if absolute else f"{percent(abs(difference))} of the baseline")
