@@ -24,7 +24,7 @@ from evergreen.drift.performance import (
     score_blocks,
 )
 from evergreen.errors import DataError, UsageError
-from evergreen.scoring.metrics import METRICS, exact_score, sample_rows, score, score_all
+from evergreen.scoring.metrics import METRICS, Score, exact_score, sample_rows, score, score_all
 from evergreen.scoring.predictions import Predictions
 from evergreen.settings import PerformanceSettings
 
@@ -190,6 +190,12 @@ def test_a_relative_interval_holds_the_truth_as_often_as_it_says():
         low, high = drop_bounds(METRICS["mae"], base, current, 0.9)
         missed += not low <= 0.2 <= high
     assert 0.06 <= missed / 400 <= 0.14
+
+
+def test_the_error_of_the_baseline_grows_with_the_ratio():
+    base = Score("mae", 10.0, 0, 0, 1.0, 10**7)
+    low, high = drop_bounds(METRICS["mae"], base, exact_score("mae", 20.0), 0.95)
+    assert (low, high) == pytest.approx((1 - 1.96 * 0.2, 1 + 1.96 * 0.2), abs=1e-3)
 
 
 def test_a_metric_the_batch_cannot_define_is_not_judged():

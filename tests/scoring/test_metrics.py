@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from evergreen.errors import DataError, UsageError
+from evergreen.scoring.intervals import wilson
 from evergreen.scoring.measures import Sample
 from evergreen.scoring.metrics import (
     METRICS,
@@ -195,6 +196,26 @@ def test_few_positives_keep_recall_uncertain_however_many_rows_there_are():
     found = score(METRICS["recall"], y, Predictions(y, None, ("0", "1")))
     assert (found.value, found.rows) == (1, 1000)
     assert found.low == pytest.approx(0.5655, abs=1e-4)  # Wilson for 5 of 5
+
+
+def test_a_perfect_f1_is_known_as_well_as_its_union_of_rows():
+    y = np.array(["1"] * 10 + ["0"] * 990, dtype=object)
+    found = score(METRICS["f1"], y, Predictions(y, None, ("0", "1")))
+    union = wilson(1.0, 10)[0]
+    assert found.low == pytest.approx(2 * union / (1 + union))
+
+
+def test_errors_that_last_widen_the_interval_of_a_regression_only():
+    lasting = np.repeat(np.random.default_rng(0).normal(size=50), 20)
+    mixed = np.random.default_rng(1).permutation(lasting)
+    errors = [score(METRICS["mae"], np.zeros(1000), Predictions(said)).standard_error for said in (lasting, mixed)]
+    assert errors[0] > 2.5 * errors[1]
+    names = np.array(["a", "b"], dtype=object)
+    accuracies = [
+        score(METRICS["accuracy"], names[(said > 0).astype(int)], Predictions(names[[0] * 1000], None, ("a", "b")))
+        for said in (lasting, mixed)
+    ]
+    assert accuracies[0] == accuracies[1]
 
 
 def test_the_interval_can_be_had_at_another_confidence():

@@ -160,44 +160,49 @@ def _judge(
     """The verdict, from the baseline and the current score alone."""
     if not current.defined:
         return replace(report, reasons=(f"{metric.name} is not defined: {current.reason}.",))
-    # A one-sided bound at 95 % is the end of a two-sided interval at 90 %.
-    sure = max(2 * settings.confidence - 1, 0.0)
     floor = floor_for(metric, base, settings)
     report = replace(report, current=current.value, interval=(current.low, current.high), floor=floor)
-    beyond = floor is not None and _beyond(metric, bounds(current, sure), floor)
-    note = _floor_note(metric, base, current, floor, settings)
+    surely = bounds(current, _one_sided(settings.confidence))
+    beyond = floor is not None and _beyond(metric, surely, floor)
+    note = "" if floor is None else words.floor_words(current, floor, surely, metric.higher_is_better)
     if base is None or not base.defined:
         verdict = "breach" if beyond else "not_enough_evidence"
         return replace(report, verdict=verdict, reasons=_sentences(words.no_baseline(current), note))
-    surely = drop_bounds(metric, base, current, sure)
-    report = replace(
-        report,
-        drop=worse_by(metric, base.value, current.value),
-        drop_interval=drop_bounds(metric, base, current, settings.confidence),
-    )
-    verdict = _verdict(worse_by(metric, base.value, current.value), surely, beyond, settings.max_drop)
-    missing = ""
-    if verdict == "not_enough_evidence":
-        needed = labels_for(metric, base, current, settings.max_drop)
-        more = needed is not None and needed > report.labelled_rows
-        report = replace(report, labels_needed=needed - report.labelled_rows if needed and more else None)
-        missing = words.missing_words(needed, report, base)
+    if floor is None and settings.min_score == "auto" and metric.name in AUTO_FLOOR:
+        note = words.no_floor(base)
+    report = _judge_drop(report, metric, base, current, settings, beyond=beyond)
+    return replace(report, reasons=_sentences(*report.reasons, note))
+
+
+def _judge_drop(
+    report: PerformanceReport,
+    metric: Metric,
+    base: Score,
+    current: Score,
+    settings: PerformanceSettings,
+    *,
+    beyond: bool,
+) -> PerformanceReport:
+    drop = worse_by(metric, base.value, current.value)
+    surely = drop_bounds(metric, base, current, _one_sided(settings.confidence))
+    verdict = _verdict(drop, surely, beyond, settings.max_drop)
+    interval = drop_bounds(metric, base, current, settings.confidence)
+    report = replace(report, drop=drop, drop_interval=interval, verdict=verdict)
     said = words.drop_words(report, settings.confidence), words.verdict_words(verdict, surely, report)
-    return replace(report, verdict=verdict, reasons=_sentences(*said, missing, note))
+    if verdict != "not_enough_evidence":
+        return replace(report, reasons=_sentences(*said))
+    needed = labels_for(metric, base, current, settings.max_drop)
+    missing = needed - current.rows if needed is not None and needed > current.rows else None
+    return replace(report, labels_needed=missing, reasons=_sentences(*said, words.missing_words(needed, report, base)))
+
+
+def _one_sided(confidence: float) -> float:
+    """The confidence of the two-sided interval whose ends are one-sided bounds: 0.90 for 0.95."""
+    return max(2 * confidence - 1, 0.0)
 
 
 def _sentences(*parts: str) -> tuple[str, ...]:
     return tuple(part for part in parts if part)
-
-
-def _floor_note(
-    metric: Metric, base: Score | None, current: Score, floor: float | None, settings: PerformanceSettings
-) -> str:
-    if floor is not None:
-        surely = bounds(current, max(2 * settings.confidence - 1, 0.0))
-        return words.floor_words(current, floor, surely, metric.higher_is_better)
-    untold = settings.min_score == "auto" and metric.name in AUTO_FLOOR and base is not None and base.defined
-    return words.no_floor(base) if untold and base is not None else ""
 
 
 def _verdict(drop: float, surely: tuple[float, float], beyond: bool, max_drop: float) -> str:
