@@ -116,6 +116,9 @@ def run(body: Callable[[argparse.Namespace], int], arguments: argparse.Namespace
     An expected error is one message on standard error and its own code; anything else is a traceback
     in the log and code 1; ctrl-C ends with 130 and a request to stop with 143, after clean-up.
     """
+    # Threads of compiled libraries that wait for one another by spinning make a fit twenty times slower as soon as
+    # the machine has anything else to do. It has to be said before such a library is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     with _logging(arguments, progress=progress), _stop_signals():
         try:
             code = body(arguments)
