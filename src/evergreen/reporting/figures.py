@@ -1,0 +1,186 @@
+"""Numbers, times and lists as people write them. All are functions of one value; None is a dash."""
+
+import math
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A number to three digits, with thousands separated; a dash when there is none.
+
+    >>> number(0.78123), number(20000), number(1234567.8), number(None)
+    ('0.781', '20,000', '1,234,568', '–')
+    """
+    if value is None:
+        return "–"
+    if isinstance(value, int) or (value == round(value) and abs(value) < 1e15):
+        return f"{value:,.0f}"
+    if abs(value) >= 1000:
+        return f"{value:,.0f}" if abs(value) < 1e9 else f"{value:.2e}"
+    if abs(value) < 0.0005:
+        return f"{value:.1e}"
+    return f"{value:.{digits}f}" if abs(value) < 10 else f"{value:.{digits}g}"
+
+
+def score(value: float | None) -> str:
+    """A score or an effect: always three decimals below ten, so that numbers line up.
+
+    >>> score(0.8), score(12.345)
+    ('0.800', '12.3')
+    """
+    if value is None:
+        return "–"
+    return f"{value:.3f}" if abs(value) < 10 else number(float(value))
+
+
+def signed(value: float | None) -> str:
+    """A difference with its sign (a true minus).
+
+    >>> signed(0.0432), signed(-0.01)
+    ('+0.043', '−0.010')
+    """
+    if value is None:
+        return "–"
+    return ("−" if value < 0 else "+") + score(abs(value))
+
+
+def percent(value: float | None) -> str:
+    """A share in percent.
+
+    >>> percent(0.412), percent(0.0042), percent(0.00001), percent(None)
+    ('41%', '0.4%', '< 0.1%', '–')
+    """
+    if value is None:
+        return "–"
+    if 0 < value < 0.001:
+        return "< 0.1%"
+    return f"{100 * value:.1f}%" if 0 < value < 0.1 else f"{100 * value:.0f}%"
+
+
+def p_value(value: float | None) -> str:
+    """A p-value; the very small ones only as a bound.
+
+    >>> p_value(0.0312), p_value(1e-9)
+    ('0.031', '< 0.0001')
+    """
+    if value is None:
+        return "–"
+    return "< 0.0001" if value < 0.0001 else f"{value:.4f}" if value < 0.01 else f"{value:.3f}"
+
+
+def interval(pair: Sequence[float | None] | None, show: Any = score) -> str:
+    """Both ends of an interval.
+
+    >>> interval([0.769, 0.793])
+    '0.769 to 0.793'
+    """
+    if not pair or pair[0] is None or pair[1] is None:
+        return "–"
+    return f"{show(pair[0])} to {show(pair[1])}"
+
+
+def duration(seconds: float | None) -> str:
+    """A length of time for people.
+
+    >>> duration(3.14), duration(135), duration(7300)
+    ('3.1 s', '2 min 15 s', '2 h 1 min')
+    """
+    if seconds is None:
+        return "–"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def moment(value: str | int | None) -> str:
+    """A time for people; a row number, or a text that is no time, as it is.
+
+    >>> moment("2026-11-21T20:09:39+00:00"), moment("2026-11-21"), moment(4000)
+    ('21 Nov 2026, 20:09', '21 Nov 2026', 'row 4,000')
+    """
+    if value is None or value == "":
+        return "–"
+    if isinstance(value, int | float):
+        return f"row {value:,.0f}"
+    try:
+        time = datetime.fromisoformat(value)
+    except ValueError:
+        return value
+    day = f"{time.day} {time:%b %Y}"
+    return day if len(value) <= 10 or f"{time:%H%M%S}" == "000000" else f"{day}, {time:%H:%M}"
+
+
+def day(value: str | int | None) -> str:
+    """Only the day of a time.
+
+    >>> day("2026-11-21T20:09:39Z")
+    '21 Nov 2026'
+    """
+    return moment(value).partition(",")[0]
+
+
+def axis(value: float) -> str:
+    """An end of an axis: four digits are enough to know where one is.
+
+    >>> axis(0.0), axis(-18.25), axis(1234567.0)
+    ('0', '−18.25', '1,234,567')
+    """
+    return (f"{value:,.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.4g}").replace("-", "−")
+
+
+def stretch(start: Any, stop: Any) -> str:
+    """From when to when; empty when neither is known."""
+    if start is None and stop is None:
+        return ""
+    return moment(start) if start == stop else f"{moment(start)} to {moment(stop)}"
+
+
+def counted(n: int, noun: str) -> str:
+    """A count with its noun in the right number.
+
+    >>> counted(1, "column"), counted(1200, "row")
+    ('1 column', '1,200 rows')
+    """
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
+def listed(names: Sequence[str], most: int = 3) -> str:
+    """Names in a sentence, the rest as a count.
+
+    >>> listed(["a", "b", "c", "d", "e"]), listed(["a", "b"])
+    ('a, b, c and 2 more', 'a and b')
+    """
+    if len(names) > most:
+        return f"{', '.join(names[:most])} and {len(names) - most} more"
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
+
+
+def short(digest: str | None) -> str:
+    """The first twelve digits of a digest: enough to find it."""
+    return digest[:12] if digest else "–"
+
+
+def capital(text: str) -> str:
+    """The text with a capital first letter, the rest left alone.
+
+    >>> capital("pinball loss"), capital("F1")
+    ('Pinball loss', 'F1')
+    """
+    return text[:1].upper() + text[1:]
+
+
+def change(difference: float | None, before: float | None, after: float | None) -> str:
+    """A drop or gain, marked as a share where the metric is judged relative to its baseline (errors, losses).
+
+    >>> change(0.12, 50.0, 56.0), change(0.064, 0.845, 0.781)
+    ('12% of the baseline', '0.064')
+    """
+    if difference is None:
+        return "–"
+    absolute = before is None or after is None or math.isclose(abs(after - before), abs(difference), abs_tol=5e-4)
+    sign = "−" if difference < 0 else ""
+    return sign + (score(abs(difference)) if absolute else f"{percent(abs(difference))} of the baseline")
