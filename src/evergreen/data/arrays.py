@@ -34,14 +34,7 @@ def to_numpy(array: pa.Array) -> np.ndarray:
 def _numpy_type(kind: pa.DataType) -> str:
     if pa.types.is_timestamp(kind):
         return f"datetime64[{kind.unit}]"
-    return str(
-        np.dtype(
-            str(kind)
-            .replace("double", "float64")
-            .replace("halffloat", "float16")
-            .replace("date32[day]", "datetime64[D]")
-        )
-    )
+    return {"double": "float64", "float": "float32", "halffloat": "float16"}.get(str(kind), str(kind))
 
 
 def _with_gaps(values: np.ndarray, array: pa.Array) -> np.ndarray:
