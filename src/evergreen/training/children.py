@@ -10,7 +10,6 @@ and it ends itself when its parent is gone. Its standard output goes to standard
 standard output carries the result of the command.
 """
 
-import atexit
 import multiprocessing
 import os
 import pickle
@@ -149,13 +148,18 @@ def _answer(its: Any, limits: Limits, folders: list[str], scratch: str) -> None:
     sys.path[:0] = [folder for folder in folders if folder not in sys.path]
     tempfile.tempdir = scratch
     answer = _work(its, limits, scratch)
-    # What a Python process does at its end and a child of multiprocessing does not: joblib's workers and
-    # their shared memory go in good order.
-    atexit._run_exitfuncs()
+    _dismiss_workers()
     sys.stdout.flush()
     its.send_bytes(answer)
     while True:
         signal.pause()
+
+
+def _dismiss_workers() -> None:
+    """End joblib's pool of workers, if there is one, in good order: they would idle on for five minutes."""
+    pool = getattr(sys.modules.get("joblib.externals.loky.reusable_executor"), "_executor", None)
+    if pool is not None:
+        pool.terminate(kill_workers=True)
 
 
 def _end_with_parent() -> None:

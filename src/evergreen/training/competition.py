@@ -9,10 +9,12 @@ import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from evergreen.errors import UsageError
 from evergreen.scoring.intervals import spread
 from evergreen.scoring.measures import Measurement
 from evergreen.scoring.metrics import Metric, sample_rows
@@ -66,7 +68,13 @@ def _first_row(keys: np.ndarray, window: str) -> int:
         return n - math.ceil(n * float(window[:-1]) / 100)
     if window.isdigit():
         return max(0, n - int(window))
-    return int(np.searchsorted(keys, keys[-1] - np.timedelta64(parse_duration(window)), side="right"))
+    if keys.dtype.kind != "M":
+        raise UsageError(f"training.window = '{window}' is a length of time, which needs data.time; or give rows.")
+    try:
+        length = parse_duration(window) or timedelta(0)
+    except ValueError as error:
+        raise UsageError(f"training.window: {error}, or 'auto', 'all', or a number of rows.") from None
+    return int(np.searchsorted(keys, keys[-1] - np.timedelta64(length), side="right"))
 
 
 def validation_start(keys: np.ndarray) -> int:

@@ -6,7 +6,7 @@ import numpy as np
 
 from evergreen.data.labels import label_text
 
-MAX_ROWS = 2000  # more would change the shares by less than the shuffling itself does
+MAX_ROWS = 1000  # more would change the shares by less than the shuffling itself does
 
 
 def measure_importances(model: Any, features: Any, labels: np.ndarray, task: str, seed: int) -> dict[str, float]:
@@ -15,7 +15,7 @@ def measure_importances(model: Any, features: Any, labels: np.ndarray, task: str
     The loss is the squared distance of the probabilities from the truth (or the error rate, for models
     without probabilities), for regression the mean absolute error: smooth ones, so that a feature that
     moves no decision by itself still counts. A feature whose shuffling lowers the loss counts 0.
-    At most 2000 rows, spread evenly, are used (Breiman 2001; one shuffle per feature).
+    At most 1000 rows, spread evenly, are used (Breiman 2001; one shuffle per feature).
     """
     rows = np.unique(np.linspace(0, len(features) - 1, MAX_ROWS).astype(np.intp))
     frame, truth = features.iloc[rows].reset_index(drop=True), labels[rows]
