@@ -254,7 +254,8 @@ def conform(frame: "pd.DataFrame", contract: Contract) -> "pd.DataFrame":
     if absent:
         raise DataError(f"column {', '.join(map(repr, absent))} is missing; the model learned from it.")
     columns = {column.name: _conform_column(frame[column.name], column) for column in contract.columns}
-    return pd.DataFrame(columns, index=frame.index, copy=False)
+    kept = {name: pd.Series(values, frame.index, values.dtype, copy=False) for name, values in columns.items()}
+    return pd.DataFrame(kept, index=frame.index, copy=False)
 
 
 def _conform_column(values: "pd.Series[Any]", column: Column) -> np.ndarray:

@@ -1,0 +1,241 @@
+"""Bad data: what must be found, what must stay silent, and what blocks."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from table_tools import open_text
+from test_schema import CONTRACT, SETTINGS, customers
+
+from evergreen.data.quality import Finding, check_frame, check_table, check_values, find_repeated, raise_findings
+from evergreen.data.rows import row_digests
+from evergreen.data.schema import infer_contract
+from evergreen.data.sources import Window, table_of
+from evergreen.errors import DataError
+from evergreen.settings import DataSettings
+
+RNG = np.random.default_rng(7)
+
+
+def found(findings) -> list[tuple[str, str, bool]]:
+    return [(finding.column, finding.finding, finding.blocking) for finding in findings]
+
+
+def table_findings(frame: pd.DataFrame, settings: DataSettings = SETTINGS):
+    return check_table(table_of(frame, "new"), CONTRACT, settings)
+
+
+def value_findings(frame: pd.DataFrame, settings: DataSettings = SETTINGS):
+    return check_frame(frame, CONTRACT, settings)
+
+
+def test_new_rows_of_the_same_world_have_no_findings():
+    for seed in range(1, 40):
+        frame = customers(seed, rows=500)
+        assert table_findings(frame) == value_findings(frame) == ()
+
+
+def test_all_problems_with_names_and_types_are_found_together():
+    frame = customers().drop(columns="income").rename(columns={"age": "Age_Years"}).assign(plan=1.5, active="x", new=1)
+    frame["plan"] = pd.date_range("2025-01-01", periods=len(frame))
+    assert found(table_findings(frame)) == [
+        ("age", "renamed", True),
+        ("income", "missing_column", True),
+        ("plan", "retyped", True),
+        ("active", "retyped", True),
+        ("new", "extra_column", False),
+    ]
+
+
+def test_one_error_lists_every_blocking_finding_with_its_key():
+    frame = customers().drop(columns="income").assign(age="unknown", new=1)
+    with pytest.raises(DataError) as error:
+        raise_findings(table_findings(frame), "new.csv")
+    message = str(error.value)
+    assert message.startswith("new.csv: the data can't be used; nothing was trained.")
+    assert "- column 'income' is missing; the model learned from it. Found: customer_id, signed, age" in message
+    assert "- column 'age' held numbers and now holds string values, such as 'unknown'." in message
+    assert "(data.missing)" in message
+    assert "column 'new'" not in message
+    raise_findings(table_findings(customers().assign(new=1)), "new.csv")
+
+
+def test_extra_columns_block_where_the_user_wants_it_so():
+    strict = DataSettings(target="churned", allow_extra_columns=False)
+    assert found(table_findings(customers().assign(new=1), strict)) == [("new", "extra_column", True)]
+
+
+def test_columns_that_were_no_features_may_stay_away_and_come_back():
+    assert table_findings(customers().drop(columns=["customer_id", "signed", "empty", "churned"])) == ()
+    assert table_findings(customers().assign(empty="now it has values")) == ()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"age": lambda frame: frame["age"].fillna(30).astype(int)},
+        {"age": lambda frame: frame["age"].astype("float32")},
+        {"income": lambda frame: frame["income"].round().astype(int)},
+        {"active": lambda frame: frame["active"].astype(int)},
+        {"active": lambda frame: frame["active"].astype(float).where(frame["age"] > 20)},
+        {"plan": lambda frame: frame["plan"].astype("category")},
+    ],
+)
+def test_the_same_column_in_another_type_is_the_same_column(change):
+    frame = customers(3).assign(**change)
+    assert table_findings(frame) == value_findings(frame) == ()
+
+
+@pytest.mark.parametrize(
+    "share, bad, fires",
+    [
+        (0.02, lambda values: values * 1000, True),
+        (0.10, lambda values: values * 0 - 999, True),
+        (0.02, lambda values: values * 0 + np.inf, True),
+        (0.005, lambda values: values * 0 - 999, False),
+        (1.0, lambda values: values * 1.6, False),
+        (0.5, lambda values: values + 40, False),
+    ],
+)
+def test_a_unit_error_or_a_sentinel_is_found_and_a_shift_is_not(share, bad, fires):
+    frame = customers(2)
+    chosen = RNG.random(len(frame)) < share
+    frame["age"] = frame["age"].where(~chosen, bad(frame["age"]))
+    findings = value_findings(frame)
+    assert found(findings) == ([("age", "out_of_range", True)] if fires else [])
+    if fires:
+        assert findings[0].value == pytest.approx(share, abs=0.02)
+        assert (findings[0].limit, findings[0].key) == (0.01, "data.max_out_of_range")
+        assert "far outside everything known" in findings[0].text
+        assert value_findings(frame, DataSettings(target="churned", max_out_of_range=0.5)) == ()
+
+
+def test_two_values_out_of_range_among_a_hundred_may_be_chance():
+    heavy = np.random.default_rng(0).standard_cauchy(20_000)
+    contract = infer_contract(table_of(pd.DataFrame({"a": heavy}), "t"), DataSettings())
+    for seed in range(20):
+        rows = pd.DataFrame({"a": np.random.default_rng(seed + 1).standard_cauchy(100)})
+        assert check_frame(rows, contract, DataSettings()) == ()
+
+
+def test_a_quantity_that_grows_is_no_unit_error():
+    contract = infer_contract(table_of(pd.DataFrame({"a": np.linspace(0, 1, 1000)}), "t"), DataSettings())
+    grown = pd.DataFrame({"a": np.linspace(1, 2.9, 1000)})
+    assert check_frame(grown, contract, DataSettings()) == ()
+    jumped = pd.DataFrame({"a": np.linspace(2.5, 2.9, 1000)})
+    assert found(check_frame(jumped, contract, DataSettings())) == [("a", "out_of_range", True)]
+
+
+@pytest.mark.parametrize("share, blocks", [(0.0, None), (0.005, None), (0.05, False), (0.6, True), (1.0, True)])
+def test_unknown_categories_are_reported_and_block_when_they_are_most(share, blocks):
+    frame = customers(4)
+    chosen = RNG.random(len(frame)) < share
+    frame["plan"] = frame["plan"].where(~chosen | frame["plan"].isna(), "platinum")
+    findings = [finding for finding in value_findings(frame) if finding.finding == "unseen_categories"]
+    assert [finding.blocking for finding in findings] == ([] if blocks is None else [blocks])
+    if findings:
+        assert "unknown, such as 'platinum'" in findings[0].text
+        assert (findings[0].limit, findings[0].key) == (0.01, "data.max_unseen")
+
+
+def test_many_rare_categories_are_expected_to_bring_new_ones():
+    names = np.array([f"w{number}" for number in range(5000)])
+    weights = 1 / np.arange(1, 5001)
+    weights /= weights.sum()
+    draw = np.random.default_rng(0)
+    contract = infer_contract(
+        table_of(pd.DataFrame({"w": draw.choice(names, 5000, p=weights)}), "t"), DataSettings(kinds={"w": "category"})
+    )
+    for _ in range(20):
+        clean = pd.DataFrame({"w": draw.choice(names, 3000, p=weights)})
+        assert check_frame(clean, contract, DataSettings()) == ()
+    changed = clean.copy()
+    changed.loc[:450, "w"] = "quite new"
+    assert found(check_frame(changed, contract, DataSettings())) == [("w", "unseen_categories", False)]
+
+
+def test_anything_but_true_and_false_in_a_boolean_blocks():
+    frame = customers(1)
+    frame["active"] = frame["active"].astype(int)
+    frame.loc[0, "active"] = 2
+    assert found(value_findings(frame)) == [("active", "unseen_categories", True)]
+
+
+def test_a_column_that_lost_all_its_values_blocks():
+    assert found(value_findings(customers(1).assign(age=np.nan))) == [("age", "all_missing", True)]
+    assert found(value_findings(customers(1).assign(plan=None))) == [("plan", "all_missing", True)]
+
+
+def test_a_number_that_is_stuck_blocks_and_a_rare_flag_that_stays_off_does_not():
+    assert found(value_findings(customers(1).assign(income=5000.0))) == [("income", "constant", True)]
+    assert found(value_findings(customers(1).assign(plan="basic"))) == [("plan", "constant", False)]
+    assert value_findings(customers(1)[:20].assign(plan="basic")) == ()
+
+
+@pytest.mark.parametrize(
+    "labels, expected",
+    [
+        ([0, 1, None], []),
+        ([0.0, 1.0, np.nan], []),
+        ([True, False, None], []),
+        (["0", "1", None], []),
+        ([None, None, None], []),
+        ([0] * 9 + [2], [("churned", "impossible_target", False)]),
+        (["yes", "no", None], [("churned", "impossible_target", True)]),
+    ],
+)
+def test_labels_must_be_known_classes_however_they_are_written(labels, expected):
+    frame = customers(1)
+    frame["churned"] = pd.Series(labels * (len(frame) // len(labels) + 1), dtype=object)[: len(frame)]
+    frame["churned"] = frame["churned"].infer_objects()
+    assert found(value_findings(frame)) == expected
+
+
+@pytest.mark.parametrize(
+    "bad, message",
+    [(np.inf, "target 'y' has 1 infinite values"), ("many", "target 'y' held numbers and now holds string")],
+)
+def test_a_target_of_numbers_must_be_finite_numbers(bad, message):
+    frame = pd.DataFrame({"x": RNG.normal(size=100), "y": RNG.normal(size=100)})
+    contract = infer_contract(table_of(frame, "t"), DataSettings(target="y"))
+    assert check_frame(frame, contract, DataSettings(target="y")) == ()
+    wrong = frame.assign(y=[bad, *frame["y"][1:]] if bad is np.inf else bad)
+    (finding,) = check_frame(wrong, contract, DataSettings(target="y"))
+    assert (finding.finding, finding.blocking) == ("impossible_target", True)
+    assert message in finding.text
+
+
+def test_no_rows_is_a_finding():
+    table = table_of(customers(), "t")
+    (finding,) = check_values(table, CONTRACT, SETTINGS, Window(5000, None))
+    assert (finding.finding, finding.blocking, finding.column) == ("empty", True, "")
+    assert "t: no rows between 5000 and None" in finding.text
+
+
+def test_a_window_is_all_that_is_looked_at():
+    frame = customers(1)
+    frame.loc[1000:, "age"] = -999.0
+    table = table_of(frame, "t")
+    assert check_values(table, CONTRACT, SETTINGS, Window(None, 1000)) == ()
+    findings = found(check_values(table, CONTRACT, SETTINGS, Window(1000, None)))
+    assert sorted(findings) == [("age", "constant", True), ("age", "out_of_range", True)]
+
+
+def test_an_old_batch_delivered_again_is_recognised():
+    earlier, today = customers(1), customers(2)
+    assert find_repeated(row_digests(today), row_digests(earlier)) == ()
+    (finding,) = find_repeated(row_digests(earlier[:500]), row_digests(earlier))
+    assert (finding.finding, finding.blocking) == ("duplicate_batch", True)
+    assert find_repeated(row_digests(pd.concat([earlier[:900], today[:100]])), row_digests(earlier)) == ()
+
+
+def test_a_batch_from_csv_keeps_its_contract_with_a_reference_from_memory(tmp_path):
+    customers(5).to_csv(tmp_path / "now.csv", index=False)
+    table = open_text(tmp_path, (tmp_path / "now.csv").read_text())
+    assert check_table(table, CONTRACT, SETTINGS) == check_values(table, CONTRACT, SETTINGS) == ()
+
+
+def test_a_finding_says_what_to_change():
+    finding = Finding("a", "constant", "text", 1.0, None, "data.exclude", False)
+    raise_findings([finding], "somewhere")
+    with pytest.raises(DataError, match=r"- text \(data\.exclude\)"):
+        raise_findings([Finding("a", "constant", "text", 1.0, None, "data.exclude", True)], "somewhere")
