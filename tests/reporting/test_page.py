@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import itertools
 import re
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
@@ -64,14 +65,14 @@ class Page(HTMLParser):
         return re.sub(r"\s+", " ", " ".join(self.texts))
 
 
-def poison(value, payload):
-    """The document with the payload in every text that could have come from a table, a file name or an error."""
+def poison(value, payloads):
+    """The document with the next payload in every text that could come from a table, a file name or an error."""
     if isinstance(value, dict):
-        fixed = ("status", "verdict", "winner", "kind", "digest", "run", "format")
-        return {key: item if key in fixed else poison(item, payload) for key, item in value.items()}
+        fixed = ("status", "verdict", "winner", "outcome", "kind", "digest", "run", "format")
+        return {key: item if key in fixed else poison(item, payloads) for key, item in value.items()}
     if isinstance(value, list):
-        return [poison(item, payload) for item in value]
-    return payload if isinstance(value, str) else value
+        return [poison(item, payloads) for item in value]
+    return next(payloads) if isinstance(value, str) else value
 
 
 @pytest.mark.parametrize("name", samples.SAMPLES)
@@ -156,8 +157,8 @@ def test_the_content_security_policy_allows_this_style_sheet_and_nothing_else():
 
 @pytest.mark.parametrize("payload", PAYLOADS)
 def test_planted_code_stays_text_wherever_it_stands(payload):
-    clean = Page(render_html(poison(samples.full(), "name")))
-    html = render_html(poison(samples.full(), payload))
+    clean = Page(render_html(poison(samples.full(), itertools.repeat("name"))))
+    html = render_html(poison(samples.full(), itertools.repeat(payload)))
     page = Page(html)
     assert [tag for tag, _ in page.tags] == [tag for tag, _ in clean.tags]
     assert [sorted(attrs) for _, attrs in page.tags] == [sorted(attrs) for _, attrs in clean.tags]

@@ -9,6 +9,7 @@ import pytest
 import report_samples as samples
 from rich.console import Console
 
+from evergreen.reporting.documents import showable
 from evergreen.reporting.markdown import github_outputs, render_markdown
 from evergreen.reporting.text import print_rich, render_text
 from evergreen.reporting.words import headlines, summary, title
@@ -105,12 +106,21 @@ def test_the_paragraph_says_why_nothing_was_deployed():
     assert "The run failed: The fit ran longer than" in summary(samples.failed())
     waiting = samples.waiting()
     assert "It waits for approval" in summary(waiting)
-    assert "so nothing is trained: income: the column is missing in the current rows" in summary(samples.bad_data())
+    assert summary(samples.bad_data()).startswith(
+        "The data can't be trusted, so nothing is trained: income: the column is missing"
+    )
+    assert "No retraining is needed" not in summary(samples.bad_data())
     assert "CHALLENGER WAITS FOR APPROVAL" in headlines(waiting)
     held = samples.quiet() | {
         "decision": {"retrain": False, "recommended": True, "mode": "advise", "reasons": [], "blocked": []}
     }
     assert "Retraining is recommended but was not done: mode advise." in summary(held)
+
+
+def test_a_failure_with_several_problems_says_all_of_them():
+    document = samples.failed() | {"failure": {"kind": "DataError", "message": "a is missing.\nb is text.\n"}}
+    assert "The run failed: a is missing. b is text." in summary(showable(document))
+    assert "failure      DataError: a is missing. b is text." in render_text(document)
 
 
 def test_errors_are_reported_as_shares_of_their_baseline_scores_as_they_are():
@@ -180,7 +190,7 @@ def test_the_terminal_shows_the_same_verdict_paragraph_and_columns():
 def test_every_kind_of_run_can_be_shown(name, render):
     text = render(samples.SAMPLES[name]())
     assert text.strip()
-    assert not re.search(r"(?<=[ (,:])None\b|\bnan\b|\{|\}", text)
+    assert not re.search(r"(?<=[ (,:])None\b(?!\s+of)|\bnan\b|\{|\}", text)
 
 
 def test_a_run_with_only_what_must_be_there_can_be_shown():

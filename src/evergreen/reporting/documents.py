@@ -96,7 +96,11 @@ def as_run_document(document: Mapping[str, Any]) -> dict[str, Any]:
 
 def showable(document: Mapping[str, Any]) -> dict[str, Any]:
     """The run document with every text in it safe to show and every part whole; what all renderers start from."""
-    shown: dict[str, Any] = _shown(jsonable(as_run_document(document)))
+    strict = jsonable(as_run_document(document))
+    shown: dict[str, Any] = _shown(strict)
+    if failure := shown.get("failure"):  # our own messages may list several problems, one a line
+        failure["lines"] = [plain(line) for line in strict["failure"]["message"].splitlines() if line.strip()]
+        failure["message"] = " ".join(failure["lines"])
     if drift := shown.get("drift"):
         for part in (drift, drift.get("predictions"), drift.get("target")):
             if part:

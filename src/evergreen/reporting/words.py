@@ -198,9 +198,9 @@ def summary(document: Document) -> str:
     """The run in one short paragraph, for someone who knows nothing of it yet."""
     sentences = [
         _failure_sentence(document),
+        _quality_sentence(document),
         _drift_sentence(document),
         _performance_sentence(performance_of(document)),
-        _quality_sentence(document),
         _first_sentence(document.get("first_model")),
         _training_sentence(document),
         _decision_sentence(document),
@@ -285,7 +285,7 @@ def _decision_sentence(document: Document) -> str:
     if decision.get("recommended"):
         held = " ".join(decision.get("blocked") or [])
         return _stopped(f"Retraining is recommended but was not done: {held or 'mode ' + str(decision.get('mode'))}")
-    return "No retraining is needed."
+    return "" if blocking_findings(document) else "No retraining is needed."
 
 
 def _outcome_sentence(document: Document) -> str:
