@@ -6,17 +6,20 @@ chain of hashes and is found by `verify_chain`. The order of events is the order
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from evergreen import files
+from evergreen.errors import UsageError
 
 FIRST = "0" * 64
 TAIL = 1 << 20
 GOES_LIVE = ("deploy", "adopt", "rollback", "restored")
+PREFIX = re.compile(r"[0-9a-f]{6,64}")
 RESERVED = ("seq", "time", "event", "previous")
 
 
@@ -140,6 +143,22 @@ def model_names(entries: tuple[Entry, ...]) -> dict[str, str]:
     """How each model of the journal is called in messages: `version 3 (abababababab)`, by digest, oldest first."""
     named = {entry.get("digest"): entry.get("version") for entry in entries if entry.get("version")}
     return {digest: f"version {version} ({digest[:12]})" for digest, version in named.items()}
+
+
+def find_model(name: str, entries: tuple[Entry, ...], known: Collection[str]) -> str:
+    """The digest of the one model that a version (`3`, `v3`) or at least six first digits mean.
+
+    `known` are digests to look among besides those of the journal. Raises `UsageError` listing the models.
+    """
+    names = model_names(entries)
+    wanted = f"version {name.removeprefix('v')} "
+    found = [digest for digest, called in names.items() if called.startswith(wanted)]
+    if not found and PREFIX.fullmatch(name):
+        found = [digest for digest in {*known, *names} if digest.startswith(name)]
+    if len(found) == 1:
+        return found[0]
+    why = f"fits {len(found)} models; give more digits" if found else "is not known here"
+    raise UsageError(f"Model '{name}' {why}. Known are: {', '.join(names.values()) or 'none'}.")
 
 
 def unfinished_intent(entries: tuple[Entry, ...]) -> Entry | None:

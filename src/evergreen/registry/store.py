@@ -31,7 +31,6 @@ from evergreen.registry.journal import Entry
 from evergreen.settings import RegistrySettings
 
 RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-PREFIX = re.compile(r"[0-9a-f]{6,64}")
 UNREADABLE = "unreadable"
 
 logger = logging.getLogger(__name__)
@@ -164,16 +163,7 @@ class Store:
 
     def resolve(self, name: str) -> str:
         """The digest meant by a version number (`3`, `v3`) or the first six or more digits of a digest."""
-        names = journal.model_names(self.entries())
-        wanted = f"version {name.removeprefix('v')} "
-        known = {path.stem for path in self.cards_folder.glob("*.json")} | set(names)
-        found = [digest for digest, called in names.items() if called.startswith(wanted)] or [
-            digest for digest in known if PREFIX.fullmatch(name) and digest.startswith(name)
-        ]
-        if len(found) == 1:
-            return found[0]
-        why = f"fits {len(found)} models; give more digits" if found else "is not known here"
-        raise UsageError(f"Model '{name}' {why}. Known are: {', '.join(names.values()) or 'none'}.")
+        return journal.find_model(name, self.entries(), {path.stem for path in self.cards_folder.glob("*.json")})
 
     # Changing
 
@@ -238,7 +228,9 @@ class Store:
         """Finish what a crash left: remove temporary files and add the journal entries that are missing."""
         for folder in (self.folder, self.cards_folder, self.staging, self.backups_folder, self.folder / "comparisons"):
             files.remove_leftovers(folder)
-        added = (*self._end_torn_line(now), *self._finish_intent(now), *self._notice_restored(now))
+        added = (*self._end_torn_line(now), *self._finish_intent(now))
+        self._keep_last_known(now)
+        added += self._notice_restored(now)
         for entry in added:
             logger.warning("%s: %s", entry.event, entry.get("reason"))
         return added
@@ -352,16 +344,23 @@ class Store:
         change["reason"] = f"the {goal} of version {change['version']} was cut short; the model before stayed live"
         return (self.record("abandoned", now, goal=goal, **change),)
 
+    def _keep_last_known(self, now: datetime) -> None:
+        """When model.pkl was replaced or removed by hand: its copy in staging becomes the backup that nobody made."""
+        last = journal.live_entry(self.entries())
+        before = last.get("digest") if last else None
+        if before is None or before == self._state() or any(each.digest == before for each in self.backups()):
+            return
+        content = backups.read_if_intact(self.staging / f"{before}.pkl", before)
+        if content is not None:
+            backups.write_backup(self.backups_folder / self._backup_name(before, now), content)
+
     def _notice_restored(self, now: datetime) -> tuple[Entry, ...]:
-        """Someone copied a known model over the live one by hand: record it, and keep the one that it replaced."""
+        """Someone copied a known model over the live one by hand: record it."""
         state, last = self._state(), journal.live_entry(self.entries())
         before = last.get("digest") if last else None
         if state in (None, UNREADABLE, before) or not cards.card_path(self.cards_folder, str(state)).exists():
             return ()
         card = cards.read_card(self.cards_folder, str(state))
-        if before and self._is_kept(before) and all(each.digest != before for each in self.backups()):
-            path = self.backups_folder / self._backup_name(before, now)
-            backups.write_backup(path, self.kept_pickle(before))
         reason = f"model.pkl was replaced by hand; {card.name} is live now"
         content = {"digest": state, "version": card.version, "replaced": before, "reason": reason, "actor": "by hand"}
         return (self.record("restored", now, **content),)
