@@ -44,7 +44,7 @@ def write_csv(content: dict[str, list[object]], path: Path) -> None:
     pd.DataFrame({name: pd.Series(values, dtype=object) for name, values in content.items()}).to_csv(path, index=False)
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(tables())
 def test_parquet_and_feather_read_back_equal(content):
     stored = pa.table(content)
@@ -55,7 +55,7 @@ def test_parquet_and_feather_read_back_equal(content):
             assert content_of(open_table(name, DataSettings(), Path(folder))) == content
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(tables())
 def test_csv_reads_back_equal_or_as_the_text_it_was(content):
     """Whole numbers beyond 2⁵³ among others, say, stay the text they are; nothing becomes another value."""
