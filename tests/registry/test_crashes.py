@@ -29,7 +29,14 @@ from evergreen.registry.store import Store
 
 SRC = Path(__file__).parents[2] / "src"
 OLD, NEW = make_pickle("old"), make_pickle("new")
-ERRORS = (errno.ENOSPC, errno.EIO, errno.EACCES, errno.EMFILE)
+ONCE, FOR_GOOD = False, True
+ERRORS = [
+    (errno.ENOSPC, ONCE),
+    (errno.ENOSPC, FOR_GOOD),
+    (errno.EIO, ONCE),
+    (errno.EACCES, FOR_GOOD),
+    (errno.EMFILE, ONCE),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -125,8 +132,7 @@ def test_killed_at_any_point_the_old_or_the_new_model_is_live_and_the_journal_te
     assert {outcome.ended for outcome in outcomes[:-1]} == {"killed"}
 
 
-@pytest.mark.parametrize("lasting", [False, True], ids=["once", "for good"])
-@pytest.mark.parametrize("code", ERRORS, ids=errno.errorcode.get)
+@pytest.mark.parametrize(("code", "lasting"), ERRORS, ids=lambda value: errno.errorcode.get(value, str(value)))
 def test_a_disk_that_fails_at_any_point_of_a_deploy_leaves_the_old_or_the_new_model(code, lasting, staged, tmp_path):
     outcomes = faulty_runs(staged, tmp_path, "deploy", code, lasting)
     assert outcomes[-1].done
