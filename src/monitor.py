@@ -102,7 +102,7 @@ def train_first(settings: "Settings", store: "Store", table: "Table", run: str, 
         table = open_table(settings.data.reference, settings.data, settings.root)
     elif settings.training.first_share < 1:
         until = first_stretch(read_timeline(table, settings.data), settings.training.first_share).stop
-    return retrain(settings, store, table, Order(run, now, "the first model", ACTOR, until=until))
+    return retrain(settings, store, table, Order(f"{run}.first", now, "the first model", ACTOR, until=until))
 
 
 def read_signals(detection: Detection, watch: "Watch | None", store: "Store", now: datetime) -> "Signals":
@@ -121,7 +121,7 @@ def read_signals(detection: Detection, watch: "Watch | None", store: "Store", no
         drifted_columns=report.drifted,
         predictions=report.predictions.verdict if report.predictions else "not_enough_evidence",
         performance=performance.verdict if performance else None,
-        performance_reason=" ".join(performance.reasons) if performance else "",
+        performance_reason=performance.reasons[0] if performance and performance.reasons else "",
         age_days=(now - datetime.fromisoformat(live.card.created)).total_seconds() / 86400,
         new_rows=detection.new_rows,
         new_labelled_rows=detection.new_labelled_rows,
