@@ -99,18 +99,22 @@ def compare(
     metric: Metric,
     *,
     candidates: int = 1,
+    leaked_rows: int = 0,
 ) -> Comparison:
     """Both models' answers for the same rows, judged by the rules of `promotion`."""
+    data = settings.data
+    aside = {data.target, data.time, *data.identifiers}
     return compare_models(
         champion,
         challenger,
         rows.labels,
         metric,
         settings.promotion,
-        frame=rows.frame,
+        frame=rows.frame.drop(columns=aside.intersection(rows.frame.columns)),
         candidates=candidates,
         seed=settings.training.seed,
-        positive=settings.data.positive or None,
+        positive=data.positive or None,
+        leaked_rows=leaked_rows,
     )
 
 

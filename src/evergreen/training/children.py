@@ -30,6 +30,7 @@ from evergreen.errors import EvergreenError, TrainingError
 
 LIBRARIES = ["pandas", "sklearn.ensemble", "sklearn.pipeline", "sklearn.compose", "sklearn.impute"]
 PATIENCE_SECONDS = 1.0  # between asking a process group to end and ending it
+DEATH_SECONDS = 10.0  # for the system to say how a process ended whose pipe has closed
 
 
 @dataclass(frozen=True)
@@ -80,34 +81,31 @@ def run_in_child(
         process.start()
         its.close()
         try:
-            answer = _ask(mine, process, (function, arguments), limits)
-            too_slow = answer is None and process.is_alive()
+            outcome, content = _ask(mine, process, (function, arguments), limits)
         finally:
             _end_group(process)
             mine.close()
-    if answer is None:
-        fate = f"did not finish within {limits.seconds:g} s and was ended, with all its processes."
-        raise TrainingError(f"{what} {fate if too_slow else _explain_death(process.exitcode)} {advice}".strip())
-    outcome, content = answer
+    if outcome == "done":
+        return content
     if outcome == "refused":
         raise content
-    if outcome == "failed":
-        raise TrainingError(f"{what} failed: {content}")
-    return content
+    message = f"{what} {content}"
+    raise TrainingError(message if outcome == "failed" else f"{message} {advice}".strip())
 
 
-def _ask(mine: Any, process: Any, request: tuple[Any, ...], limits: Limits) -> tuple[str, Any] | None:
-    """Hand the request over and wait; None when the child died or took too long."""
+def _ask(mine: Any, process: Any, request: tuple[Any, ...], limits: Limits) -> tuple[str, Any]:
+    """Hand the request over and wait: ("done", result), ("refused", our error), or what went wrong in words."""
     deadline = None if limits.seconds is None else time.monotonic() + limits.seconds
     try:
         mine.send_bytes(pickle.dumps(request, protocol=5))
         remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
-        if mine in connection.wait([mine, process.sentinel], timeout=remaining):
-            answer: tuple[str, Any] = pickle.loads(mine.recv_bytes())
-            return answer
+        if not connection.wait([mine, process.sentinel], timeout=remaining):
+            return "ended", f"did not finish within {limits.seconds:g} s and was ended, with all its processes."
+        answer: tuple[str, Any] = pickle.loads(mine.recv_bytes())
+        return answer
     except (EOFError, ConnectionError):
-        process.join(PATIENCE_SECONDS)
-    return None
+        process.join(DEATH_SECONDS)
+        return "ended", _explain_death(process.exitcode)
 
 
 def _explain_death(code: int | None) -> str:
@@ -185,9 +183,9 @@ def _work(its: Any, limits: Limits, scratch: str) -> bytes:
     except MemoryError:
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
         limit = "the memory of this machine" if limits.memory_bytes is None else f"{limits.memory_bytes / 2**30:g} GB"
-        return pickle.dumps(("failed", f"it needs more memory than its limit, {limit}."), protocol=5)
+        return pickle.dumps(("ended", f"needs more memory than its limit, {limit}."), protocol=5)
     except BaseException as error:
-        return pickle.dumps(("failed", _describe(error)), protocol=5)
+        return pickle.dumps(("failed", f"failed: {_describe(error)}"), protocol=5)
 
 
 def _mapped_bytes() -> int:
