@@ -40,6 +40,7 @@ READ = {
     "commas and quotes within quotes": ('a,b\n"x, ""y""",1\n', {"a": ['x, "y"'], "b": [1]}),
     "a quotation mark within a word": ('a,b\n5" disk,1\nx,2\n', {"a": ['5" disk', "x"], "b": [1, 2]}),
     "semicolons": ("a;b\n1;x\n3;y\n", {"a": [1, 3], "b": ["x", "y"]}),
+    "a comma in a quoted name": ('"a,b";c\n1;x\n', {"a,b": [1], "c": ["x"]}),
     "tabs": ("a\tb\n1\t2\n", {"a": [1], "b": [2]}),
     "names that are counts": ("0,1\n1,2\n", {"0": [1], "1": [2]}),
     "row numbers of pandas": (",a\n0,5\n1,6\n", {"Unnamed: 0": [0, 1], "a": [5, 6]}),

@@ -165,10 +165,55 @@ def test_a_column_that_lost_all_its_values_blocks():
     assert found(value_findings(customers(1).assign(plan=None))) == [("plan", "all_missing", True)]
 
 
-def test_a_number_that_is_stuck_blocks_and_a_rare_flag_that_stays_off_does_not():
+def test_a_column_that_is_nearly_always_missing_may_be_missing_in_a_small_batch():
+    frame = pd.DataFrame({"x": np.arange(1000.0) % 7, "weight": [80.0] * 30 + [np.nan] * 970})
+    contract = infer_contract(table_of(frame, "t"), DataSettings())
+    assert check_frame(frame[30:130], contract, DataSettings()) == ()
+    assert found(check_frame(frame[30:], contract, DataSettings())) == [("weight", "all_missing", True)]
+
+
+def test_a_number_that_is_stuck_blocks_and_a_flag_that_stays_off_does_not():
     assert found(value_findings(customers(1).assign(income=5000.0))) == [("income", "constant", True)]
     assert found(value_findings(customers(1).assign(plan="basic"))) == [("plan", "constant", False)]
-    assert value_findings(customers(1)[:20].assign(plan="basic")) == ()
+    assert value_findings(customers(1)[:10].assign(plan="basic")) == ()
+    rare = pd.DataFrame({"x": np.arange(1000) % 9, "flag": [1] + [0] * 999})
+    contract = infer_contract(table_of(rare, "t"), DataSettings())
+    assert check_frame(rare[1:], contract, DataSettings()) == ()
+
+
+def test_a_column_that_was_constant_may_come_alive():
+    frame = pd.DataFrame({"x": np.arange(1000) % 9, "new_product": [0.0] * 1000})
+    contract = infer_contract(table_of(frame, "t"), DataSettings())
+    assert check_frame(frame.assign(new_product=np.arange(1000) * 50.0), contract, DataSettings()) == ()
+
+
+@pytest.mark.parametrize(
+    "old, new, renamed",
+    [
+        ("age", "Age", True),
+        ("age", "age_years", True),
+        ("tenure_days", "TenureDays", True),
+        ("income", "incomes", True),
+        ("age", "average_price", False),
+        ("f1", "f10", False),
+        ("age", "note", False),
+    ],
+)
+def test_a_new_column_is_taken_for_a_missing_one_when_the_names_are_alike(old, new, renamed):
+    frame = pd.DataFrame({"x": np.arange(100) % 9, old: np.arange(100) % 7})
+    contract = infer_contract(table_of(frame, "t"), DataSettings())
+    findings = found(check_table(table_of(frame.rename(columns={old: new}), "t"), contract, DataSettings()))
+    expected = [(old, "renamed", True)] if renamed else [(old, "missing_column", True), (new, "extra_column", False)]
+    assert findings == expected
+
+
+def test_a_column_of_another_type_is_no_renamed_one():
+    frame = customers().drop(columns="age").assign(age_group="old")
+    assert found(table_findings(frame)) == [("age", "missing_column", True), ("age_group", "extra_column", False)]
+
+
+def test_a_retyped_column_is_one_finding_not_two():
+    assert value_findings(customers().assign(age="unknown")) == ()
 
 
 @pytest.mark.parametrize(

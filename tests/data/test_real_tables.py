@@ -32,7 +32,7 @@ TABLES = {
         {"target": "readmitted", "missing": ("", "?")},
         "classification",
         ("encounter_id",),
-        [("acetohexamide", "constant", False), ("troglitazone", "constant", False)],
+        [],
     ),
     "car_loan_reference.parquet": (
         {"target": "repaid", "time": "timestamp"},

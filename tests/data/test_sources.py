@@ -219,6 +219,23 @@ def test_whole_numbers_are_widened_where_another_file_needs_it(tmp_path):
     assert table.frame(["b", "a"])["a"].tolist() == [1.0, 2.0, 2.5]
 
 
+def test_coded_words_of_several_files_and_groups_are_one_column(tmp_path):
+    (tmp_path / "f").mkdir()
+    for number, words in enumerate([["x", "y", None], ["z", "x", "w"]]):
+        frame = pd.DataFrame({"w": pd.Categorical(words)})
+        write(tmp_path, frame, f"f/{number}.parquet", rows=2)
+    table = open_table("f", DataSettings(), tmp_path)
+    assert table.frame(["w"])["w"].astype(object).where(lambda w: w.notna(), None).tolist() == [
+        "x",
+        "y",
+        None,
+        "z",
+        "x",
+        "w",
+    ]
+    assert values_of(table, "w", Window(1, 4)) == ["y", None, "z"]
+
+
 @pytest.mark.parametrize(
     "other, message",
     [

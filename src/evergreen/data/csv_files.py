@@ -86,7 +86,8 @@ def read_header(file: DataFile) -> tuple[list[str], str]:
     with file.stream() as stream:
         start = bytes(stream.read(HEADER_BYTES)).decode("utf-8-sig", errors="ignore")
     line = start.splitlines()[0] if start.strip() else ""
-    delimiter = max(DELIMITERS, key=lambda mark: (line.count(mark), mark == ","))
+    outside_quotes = "".join(line.split('"')[::2])
+    delimiter = max(DELIMITERS, key=lambda mark: (outside_quotes.count(mark), mark == ","))
     names = next(csv.reader(io.StringIO(start, newline=""), delimiter=delimiter), [])
     if names[:1] == [""] and len(names) > 1:
         names[0] = "Unnamed: 0"  # row numbers, written by pandas; so it calls them itself

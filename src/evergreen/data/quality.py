@@ -4,6 +4,7 @@ Each finding names the column, what was found, what was expected and the setting
 blocking finding means that nothing is trained; the others are shown and left to people.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -27,8 +28,8 @@ ALIKE = 0.7  # names this similar are taken for one column that was renamed
 SURE = 0.001  # chance of a false finding in values out of range
 SURE_UNSEEN = 0.01  # the same for unknown categories
 REPLACED = 0.5  # share of unknown categories from which a column is another column, not a richer one
+WORDS = re.compile(r"[^\W\d_]+|\d+")
 STUCK = 0.5  # a column whose most frequent value is rarer than this can't become constant by chance
-MIN_CONSTANT_ROWS = 50
 
 
 @dataclass(frozen=True)
@@ -57,27 +58,33 @@ def check_table(table: "Table", contract: "Contract", settings: DataSettings) ->
         if column.name in table.types:
             findings += _check_type(table, column)
         else:
-            findings.append(_absent(column.name, extra, table))
+            findings.append(_absent(column, extra, table))
     taken = {str(finding.value) for finding in findings if finding.finding == "renamed"}
     findings += [_extra(name, settings) for name in extra if name not in taken]
     return tuple(findings)
 
 
-def _absent(name: str, extra: Sequence[str], table: "Table") -> Finding:
-    alike = max(extra, key=lambda other: _similarity(name, other), default="")
-    if alike and _similarity(name, alike) >= ALIKE:
-        text = f"column '{name}' is missing, and '{alike}' is new: it was probably renamed. Give it its old name."
-        return Finding(name, "renamed", text, alike, name, "data.source", True)
+def _absent(column: "Column", extra: Sequence[str], table: "Table") -> Finding:
+    name = column.name
+    alike = [other for other in extra if _similarity(name, other) >= ALIKE and _fits(table.types[other], column.kind)]
+    if alike:
+        closest = max(alike, key=lambda other: _similarity(name, other))
+        text = f"column '{name}' is missing, and '{closest}' is new: it was probably renamed. Give it its old name."
+        return Finding(name, "renamed", text, closest, name, "data.source", True)
     found = ", ".join(table.types)
     text = f"column '{name}' is missing; the model learned from it. Found: {found}."
     return Finding(name, "missing_column", text, None, name, "data.exclude", True)
 
 
 def _similarity(one: str, other: str) -> float:
-    plain = [name.lower().replace("_", "").replace(" ", "").replace("-", "") for name in (one, other)]
-    if plain[0] and plain[1] and (plain[0] in plain[1] or plain[1] in plain[0]):
+    """From 0 to 1: 1 when all words of one name are in the other; 0 when they differ in their numbers (f1, f10)."""
+    words = [WORDS.findall(re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", name).lower()) for name in (one, other)]
+    digits = [[word for word in name if word.isdigit()] for name in words]
+    if digits[0] and digits[1] and digits[0] != digits[1]:
+        return 0.0
+    if set(words[0]) <= set(words[1]) or set(words[1]) <= set(words[0]):
         return 1.0
-    return SequenceMatcher(None, plain[0], plain[1]).ratio()
+    return SequenceMatcher(None, "".join(words[0]), "".join(words[1])).ratio()
 
 
 def _extra(name: str, settings: DataSettings) -> Finding:
@@ -120,8 +127,8 @@ def check_values(
     """Findings in the values of a batch, read in one pass over each column; absent columns are passed over."""
     findings: list[Finding] = []
     for column in contract.columns:
-        if column.name not in table.types:
-            continue
+        if column.name not in table.types or not _fits(table.types[column.name], column.kind):
+            continue  # a finding of `check_table`
         chunks = table.arrays(column.name, window)
         if column.kind == "number" and _is_number(table.types[column.name]):
             numbers = number_facts(chunks, table.rows)
@@ -150,10 +157,10 @@ def _check_numbers(
 ) -> list[Finding]:
     present = facts.rows - facts.missing
     if not present:
-        return [_all_missing(column)]
+        return _all_missing(column, facts.rows)
     findings = []
-    if facts.distinct == 1 and not facts.infinite and column.distinct > 1 and present >= MIN_CONSTANT_ROWS:
-        findings.append(_constant(column, f"{facts.sample[0]:g}"))
+    if facts.distinct == 1 and not facts.infinite:
+        findings += _constant(column, f"{facts.sample[0]:g}", present)
     outside = _count_outside(column, table, window)
     expected = max(SURE, column.out_of_range_share)
     if column.limits and _is_surely_more(outside, present, expected, SURE, settings.max_out_of_range):
@@ -166,8 +173,9 @@ def _count_outside(column: "Column", table: "Table", window: "Window | None") ->
 
     A side counts only when more values lie beyond the limit than between it and the known range: a
     quantity that grows fills the space between on its way, a changed unit or a sentinel leaps over it.
+    A column that was constant has taught nothing, so nothing can be far from it.
     """
-    if not column.limits:
+    if not column.limits or column.distinct == 1:
         return 0
     low, high = column.limits
     below = above = between_low = between_high = infinite = 0
@@ -200,23 +208,28 @@ def _out_of_range(column: "Column", facts: NumberFacts, share: float, settings: 
     return Finding(column.name, "out_of_range", text, share, settings.max_out_of_range, "data.max_out_of_range", True)
 
 
-def _all_missing(column: "Column") -> Finding:
+def _all_missing(column: "Column", rows: int) -> list[Finding]:
+    if column.missing_share**rows >= SURE:
+        return []
     text = f"column '{column.name}' has no values at all; in the reference {1 - column.missing_share:.0%} were there."
-    return Finding(column.name, "all_missing", text, 1.0, column.missing_share, "data.exclude", True)
+    return [Finding(column.name, "all_missing", text, 1.0, column.missing_share, "data.exclude", True)]
 
 
-def _constant(column: "Column", value: str) -> Finding:
+def _constant(column: "Column", value: str, rows: int) -> list[Finding]:
+    """One value only, where that is no chance: a stuck sensor blocks, a rare flag that stays off is only told."""
+    if column.distinct == 1 or column.top_share**rows >= SURE:
+        return []
     text = f"column '{column.name}' is always {value}; the reference had {column.distinct} different values."
-    return Finding(column.name, "constant", text, value, None, "data.exclude", column.top_share < STUCK)
+    return [Finding(column.name, "constant", text, value, None, "data.exclude", column.top_share < STUCK)]
 
 
 def _check_words(column: "Column", facts: WordFacts, contract: "Contract", settings: DataSettings) -> list[Finding]:
     present = facts.rows - facts.missing
     if not present:
-        return [_all_missing(column)]
+        return _all_missing(column, facts.rows)
     findings = []
-    if len(facts.counts) == 1 and column.distinct > 1 and present >= MIN_CONSTANT_ROWS:
-        findings.append(_constant(column, f"'{next(iter(facts.counts))}'"))
+    if len(facts.counts) == 1:
+        findings += _constant(column, f"'{next(iter(facts.counts))}'", present)
     if unseen := _check_unseen(column, facts, contract, settings):
         findings.append(unseen)
     return findings

@@ -85,10 +85,11 @@ class Table:
 
     def frame(self, columns: Sequence[str], window: Window | None = None) -> "pd.DataFrame":
         """Some columns of all rows as one frame with an index from 0."""
-        self._check_columns(columns)
-        empty = pa.table({name: pa.array([], self.types[name]) for name in columns})
-        tables = [table.unify_dictionaries() for table in self._tables(columns, window)]
-        return pa.concat_tables([empty.cast(tables[0].schema) if tables else empty, *tables]).to_pandas()
+        tables = list(self._tables(columns, window))
+        whole = (
+            pa.concat_tables(tables) if tables else pa.table({name: pa.nulls(0, self.types[name]) for name in columns})
+        )
+        return whole.unify_dictionaries().to_pandas()
 
     def _tables(self, columns: Sequence[str], window: Window | None) -> Iterator[pa.Table]:
         self._check_columns(columns)
