@@ -10,6 +10,7 @@ and it ends itself when its parent is gone. Its standard output goes to standard
 standard output carries the result of the command.
 """
 
+import atexit
 import multiprocessing
 import os
 import pickle
@@ -154,10 +155,15 @@ def _answer(its: Any, limits: Limits, folders: list[str], scratch: str) -> None:
 
 
 def _dismiss_workers() -> None:
-    """End joblib's pool of workers, if there is one, in good order: they would idle on for five minutes."""
+    """End joblib's pool of workers, if there is one: they would idle on for five minutes.
+
+    Then what every Python process does at its end, and a child of multiprocessing does not: joblib's
+    files in shared memory are deleted.
+    """
     pool = getattr(sys.modules.get("joblib.externals.loky.reusable_executor"), "_executor", None)
     if pool is not None:
         pool.terminate(kill_workers=True)
+        atexit._run_exitfuncs()
 
 
 def _end_with_parent() -> None:
