@@ -357,6 +357,23 @@ def test_no_secret_of_an_address_is_logged_stored_or_returned(endpoint, outbox, 
     assert SECRET not in everything and SECRET[::-1] not in everything
 
 
+@pytest.mark.parametrize(
+    ("url", "kind", "secrets"),
+    [
+        ("slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/#ops", "slack", ("1JJ3T3L", "1BRTD4J", "TIiajkdn")),
+        ("mailtos://ops:pa55word@example.org?to=a@example.org", "mailtos://example.org", ("pa55word", "ops")),
+        ("tgram://123456789:abcdefghijklmnopqrstuvwxyz_12345678/12315544", "tgram", ("23456789", "abcdefghij")),
+        ("ntfy://a-secret-topic", "ntfys", ("secret",)),
+    ],
+)
+def test_an_address_is_named_without_what_it_takes_to_use_it(outbox, url, kind, secrets):
+    from evergreen.reporting.alerts import _open_services
+
+    names = list(_open_services(url, 1.0))
+    assert len(names) == 1 and names[0].startswith(kind)
+    assert not [secret for secret in secrets if secret in names[0]]
+
+
 def test_an_alert_is_on_the_disk_before_it_is_sent(endpoint, outbox, monkeypatch):
     """A crash while sending may repeat an alert but never loses one."""
     from evergreen.reporting import alerts

@@ -125,8 +125,8 @@ def test_a_failure_with_several_problems_says_all_of_them():
 
 def test_errors_are_reported_as_shares_of_their_baseline_scores_as_they_are():
     document = samples.full()
-    document["drift"]["performance"] |= {"metric": "mae", "baseline": 50.0, "current": 56.0, "drop": 0.12}
-    assert "drop 12% of the baseline" in render_text(document)
+    document["drift"]["performance"] |= {"metric": "log_loss", "baseline": 0.37, "current": 0.49, "drop": 0.324}
+    assert "drop 32% of the baseline" in render_text(document)
     assert "drop 0.064" in render_text(samples.full())
 
 
