@@ -17,7 +17,7 @@ SAMPLE_ROWS = 1 << 22  # quantiles of longer columns come from every n-th row
 
 @dataclass(frozen=True)
 class NumberFacts:
-    """Counts over all rows and the present finite values (all, or every n-th), sorted."""
+    """Counts over all rows, and the present finite values (all, or every n-th), sorted."""
 
     rows: int
     missing: int
@@ -38,6 +38,32 @@ class NumberFacts:
         changes = np.flatnonzero(np.diff(self.sample)) + 1
         runs = np.diff(np.concatenate([[0], changes, [len(self.sample)]]))
         return float(runs.max() / len(self.sample))
+
+
+@dataclass(frozen=True)
+class RangeFacts:
+    """Where the values of a column lie against a known range: counts over all rows, and the two ends.
+
+    `below` and `above` count values beyond the limits (infinite ones too), `near_below` and
+    `near_above` those between the limits and the range. The ends are those of the finite values.
+    """
+
+    rows: int = 0
+    missing: int = 0
+    infinite: int = 0
+    below: int = 0
+    above: int = 0
+    near_below: int = 0
+    near_above: int = 0
+    lowest: float = np.inf
+    highest: float = -np.inf
+
+    def __add__(self, other: "RangeFacts") -> "RangeFacts":
+        sums = {name: getattr(self, name) + getattr(other, name) for name in COUNTS}
+        return RangeFacts(**sums, lowest=min(self.lowest, other.lowest), highest=max(self.highest, other.highest))
+
+
+COUNTS = ("rows", "missing", "infinite", "below", "above", "near_below", "near_above")
 
 
 @dataclass(frozen=True)
@@ -66,6 +92,23 @@ def number_facts(chunks: Iterator[pa.Array], rows: int) -> NumberFacts:
         total += len(values)
     sample = np.concatenate(samples) if samples else np.empty(0)
     return NumberFacts(total, missing, infinite, whole, np.sort(sample[np.isfinite(sample)]))
+
+
+def range_facts(chunks: Iterator[pa.Array], known: tuple[float, float], limits: tuple[float, float]) -> RangeFacts:
+    """Facts of a numeric column against the range `known` and the wider `limits`, in one pass."""
+    total = RangeFacts()
+    for chunk in chunks:
+        total += _range_facts(to_numpy(chunk).astype(np.float64, copy=False), known, limits)
+    return total
+
+
+def _range_facts(values: np.ndarray, known: tuple[float, float], limits: tuple[float, float]) -> RangeFacts:
+    finite = values[np.isfinite(values)]
+    missing = int(np.count_nonzero(np.isnan(values)))
+    below, above = (int(np.count_nonzero(found)) for found in (values < limits[0], values > limits[1]))
+    low, high = (int(np.count_nonzero(found)) for found in (values < known[0], values > known[1]))
+    counts = (len(values), missing, len(values) - len(finite) - missing, below, above, low - below, high - above)
+    return RangeFacts(*counts, float(finite.min()), float(finite.max())) if len(finite) else RangeFacts(*counts)
 
 
 def word_facts(chunks: Iterator[pa.Array]) -> WordFacts:

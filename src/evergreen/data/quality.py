@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from evergreen.data.arrays import to_numpy
-from evergreen.data.facts import NumberFacts, WordFacts, number_facts, word_facts
+from evergreen.data.facts import RangeFacts, WordFacts, number_facts, range_facts, word_facts
 from evergreen.errors import DataError
 from evergreen.settings import DataSettings
 
@@ -130,11 +129,11 @@ def check_values(
         if column.name not in table.types or not _fits(table.types[column.name], column.kind):
             continue  # a finding of `check_table`
         chunks = table.arrays(column.name, window)
-        if column.kind == "number" and _is_number(table.types[column.name]):
-            numbers = number_facts(chunks, table.rows)
+        if column.kind == "number":
+            numbers = range_facts(chunks, column.known, column.limits)
             if not numbers.rows:
                 return (_empty(table, window),)
-            findings += _check_numbers(column, numbers, table, settings, window)
+            findings += _check_numbers(column, numbers, settings)
         else:
             words = word_facts(chunks)
             if not words.rows:
@@ -152,42 +151,29 @@ def _empty(table: "Table", window: "Window | None") -> Finding:
     return Finding("", "empty", f"{table.name}: no rows{where}.", 0.0, 1.0, "data.current_window", True)
 
 
-def _check_numbers(
-    column: "Column", facts: NumberFacts, table: "Table", settings: DataSettings, window: "Window | None"
-) -> list[Finding]:
+def _check_numbers(column: "Column", facts: RangeFacts, settings: DataSettings) -> list[Finding]:
     present = facts.rows - facts.missing
     if not present:
         return _all_missing(column, facts.rows)
     findings = []
-    if facts.distinct == 1 and not facts.infinite:
-        findings += _constant(column, f"{facts.sample[0]:g}", present)
-    outside = _count_outside(column, table, window)
+    if facts.lowest == facts.highest and not facts.infinite:
+        findings += _constant(column, f"{facts.lowest:g}", present)
+    outside = _count_jumps(facts) if column.distinct > 1 else facts.infinite  # a constant column taught no range
     expected = max(SURE, column.out_of_range_share)
-    if column.limits and _is_surely_more(outside, present, expected, SURE, settings.max_out_of_range):
+    if _is_surely_more(outside, present, expected, SURE, settings.max_out_of_range):
         findings.append(_out_of_range(column, facts, outside / present, settings))
     return findings
 
 
-def _count_outside(column: "Column", table: "Table", window: "Window | None") -> int:
+def _count_jumps(facts: RangeFacts) -> int:
     """Values that jumped beyond the limits of a column, infinite ones included.
 
     A side counts only when more values lie beyond the limit than between it and the known range: a
     quantity that grows fills the space between on its way, a changed unit or a sentinel leaps over it.
-    A column that was constant has taught nothing, so nothing can be far from it.
     """
-    if not column.limits or column.distinct == 1:
-        return 0
-    low, high = column.limits
-    below = above = between_low = between_high = infinite = 0
-    for piece in table.arrays(column.name, window):
-        values = to_numpy(piece)
-        below += int(np.count_nonzero(values < low))
-        above += int(np.count_nonzero(values > high))
-        between_low += int(np.count_nonzero((values >= low) & (values < column.low)))
-        between_high += int(np.count_nonzero((values <= high) & (values > column.high)))
-        infinite += int(np.count_nonzero(np.isinf(values)))
-    jumped = (below if below > between_low else 0) + (above if above > between_high else 0)
-    return max(jumped, infinite)
+    below = facts.below if facts.below > facts.near_below else 0
+    above = facts.above if facts.above > facts.near_above else 0
+    return max(below + above, facts.infinite)
 
 
 def _is_surely_more(count: int, rows: int, expected: float, level: float, limit: float) -> bool:
@@ -197,12 +183,11 @@ def _is_surely_more(count: int, rows: int, expected: float, level: float, limit:
     return count > 0 and count / rows >= limit and float(bdtrc(count - 1, rows, min(expected, 1.0))) < level
 
 
-def _out_of_range(column: "Column", facts: NumberFacts, share: float, settings: DataSettings) -> Finding:
-    low, high = column.limits or (0.0, 0.0)
-    ends = [value for value in (facts.sample[:1], facts.sample[-1:]) if len(value) and not low <= value[0] <= high]
-    example = f"{ends[0][0]:g}" if ends else "inf"
+def _out_of_range(column: "Column", facts: RangeFacts, share: float, settings: DataSettings) -> Finding:
+    low, high = column.limits
+    example = next((end for end in (facts.lowest, facts.highest) if not low <= end <= high), np.inf)
     text = (
-        f"column '{column.name}': {share:.1%} of the values are far outside everything known, such as {example}; "
+        f"column '{column.name}': {share:.1%} of the values are far outside everything known, such as {example:g}; "
         f'expected {column.low:g} to {column.high:g}. A changed unit, or a number that stands for "missing"?'
     )
     return Finding(column.name, "out_of_range", text, share, settings.max_out_of_range, "data.max_out_of_range", True)

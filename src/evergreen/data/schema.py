@@ -4,6 +4,7 @@ Inferred once from the reference, kept in the model's card, and checked on every
 `conform` is the one conversion to what a model sees: training, comparison and serving share it.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -68,16 +69,20 @@ class Column:
     top_share: float = 0.0
 
     @property
-    def limits(self) -> tuple[float, float] | None:
+    def known(self) -> tuple[float, float]:
+        """The known range of a number; without end where nothing is known."""
+        return (-math.inf, math.inf) if self.low is None or self.high is None else (self.low, self.high)
+
+    @property
+    def limits(self) -> tuple[float, float]:
         """Beyond these a number is called out of range: a whole width of the known range away from it.
 
         So a price that rises step by step never leaves them unnoticed by the drift report first,
         and a unit error (grams for kilograms) or a sentinel (-999) does at once.
         """
-        if self.low is None or self.high is None:
-            return None
-        width = self.high - self.low or max(abs(self.high), 1.0)
-        return self.low - width, self.high + width
+        low, high = self.known
+        width = high - low or max(abs(high), 1.0)
+        return low - width, high + width
 
 
 @dataclass(frozen=True)
@@ -189,8 +194,7 @@ def _describe_number(name: str, facts: NumberFacts) -> Column:
     return replace(column, out_of_range_share=_share_outside(facts.sample, column.limits))
 
 
-def _share_outside(sample: np.ndarray, limits: tuple[float, float] | None) -> float:
-    assert limits
+def _share_outside(sample: np.ndarray, limits: tuple[float, float]) -> float:
     return float(np.mean((sample < limits[0]) | (sample > limits[1])))
 
 

@@ -41,9 +41,15 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Choice:
-    """The stretch to learn from; `model` was fitted on it before the validation rows, None if nothing competed."""
+    """The stretch to learn from: from row `start` to the newest.
+
+    After a competition it begins where the winner began and takes the validation rows with it: they are
+    of the same world, as the winner's score on them has just shown. `model` was fitted before them, None
+    if nothing competed.
+    """
 
     window: str
+    start: int
     candidates: tuple[Candidate, ...] = ()
     model: Any = None
 
@@ -103,7 +109,7 @@ def choose_window(
     starts = {name: start for name, start in starts.items() if _can_compete(labels, start, validation, task)}
     names = list(starts)
     if len(names) < 2 or len(labels) - validation < MIN_ROWS:
-        return Choice(names[0] if names else "all")
+        return Choice(names[0], starts[names[0]]) if names else Choice("all", 0)
     judged = slice(validation, len(labels))
     models = {name: fit(slice(start, validation)) for name, start in starts.items()}
     found = {
@@ -113,7 +119,7 @@ def choose_window(
     candidates = tuple(Candidate(name, validation - starts[name], found[name].value) for name in names)
     window = _longest_of_the_best(found, metric.higher_is_better)
     logger.info("window %s won among %s", window, {name: round(found[name].value, 4) for name in names})
-    return Choice(window, candidates, models[window])
+    return Choice(window, starts[window], candidates, models[window])
 
 
 def _can_compete(labels: np.ndarray, start: int, stop: int, task: str) -> bool:

@@ -158,15 +158,14 @@ def _train(job: FitJob, started: float) -> Fitted:
         found = _search(job, estimator, metric, weights)
         estimator.set_params(**found)
         choice = _choose_window(job, metric, fit_rows)
-        start = first_rows(job.keys, (choice.window,))[choice.window]
-        model = fit_rows(slice(start, None))
+        model = fit_rows(slice(choice.start, None))
     return _pack(
         model,
         job,
         started,
         judge=choice.model or model,
         window=choice.window,
-        rows=len(job.labels) - start,
+        rows=len(job.labels) - choice.start,
         params=training.params | {name.removeprefix("model__"): value for name, value in found.items()},
         candidates=choice.candidates,
     )
@@ -189,7 +188,8 @@ def _search(job: FitJob, estimator: Any, metric: Metric, weights: dict[str, np.n
 
 def _choose_window(job: FitJob, metric: Metric, fit_rows: Callable[[slice], Any]) -> Choice:
     if job.training.window != "auto":
-        return Choice(job.training.window)
+        window = job.training.window
+        return Choice(window, first_rows(job.keys, (window,))[window])
     validation = validation_start(job.keys)
     starts = first_rows(job.keys[:validation], CANDIDATES)
     return choose_window(
