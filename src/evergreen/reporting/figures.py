@@ -132,11 +132,26 @@ def axis(value: float) -> str:
     return (f"{value:,.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.4g}").replace("-", "−")
 
 
-def stretch(start: Any, stop: Any) -> str:
-    """From when to when; empty when neither is known."""
+def stretch(start: str | int | None, stop: str | int | None) -> str:
+    """From when to when; open ends are said, and empty when neither is known.
+
+    >>> stretch("2026-11-01", "2026-11-21"), stretch("2026-11-01", None), stretch(None, None)
+    ('1 Nov 2026 to 21 Nov 2026', 'from 1 Nov 2026', '')
+    """
     if start is None and stop is None:
         return ""
+    if start is None or stop is None:
+        return f"until {moment(stop)}" if start is None else f"from {moment(start)}"
     return moment(start) if start == stop else f"{moment(start)} to {moment(stop)}"
+
+
+def estimator(path: str | None) -> str:
+    """An estimator by its own name.
+
+    >>> estimator("sklearn.ensemble.RandomForestClassifier"), estimator("house:make_model")
+    ('RandomForestClassifier', 'house:make_model')
+    """
+    return (path or "").rpartition(".")[2]
 
 
 def counted(n: int, noun: str) -> str:

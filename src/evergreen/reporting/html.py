@@ -137,7 +137,7 @@ def _facts(shown: Document) -> list[tuple[str, list[tuple[str, str]]]]:
 def _training_facts(training: Document) -> list[tuple[str, str]]:
     pairs = [
         ("Digest", figures.short(training.get("digest"))),
-        ("Estimator", training.get("estimator")),
+        ("Estimator", figures.estimator(training.get("estimator"))),
         ("Rows", figures.number(training.get("rows"))),
         ("Time span", figures.stretch(training.get("from"), training.get("to"))),
         ("Window", training.get("window")),

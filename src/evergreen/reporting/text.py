@@ -120,24 +120,28 @@ def _performance_lines(drift: Document) -> Iterable[Line]:
     performance = drift.get("performance")
     if not performance:
         return
-    verdict = words.PERFORMANCE_WORDS.get(performance["verdict"], performance["verdict"])
-    before, now = performance["baseline"], performance["current"]
     yield (
         "performance",
-        f"{performance['metric']} {figures.score(now)} ({figures.interval(performance['interval'])}), "
-        f"baseline {figures.score(before)}, drop {figures.change(performance['drop'], before, now)}: {verdict}",
+        f"{performance['metric']} {_score_words(performance)}: {words.performance_verdict(performance)}",
     )
     said = drift.get("reasons") or []
     yield from (("performance", reason) for reason in performance.get("reasons") or [] if reason not in said)
-    if performance["verdict"] == "not_enough_evidence" and performance.get("labels_needed"):
-        yield "performance", f"{figures.counted(performance['labels_needed'], 'more label')} needed"
+
+
+def _score_words(performance: Document) -> str:
+    before, now = performance["baseline"], performance["current"]
+    baseline = f"baseline {figures.score(before)}"
+    if now is None:
+        return f"({baseline})"
+    drop = figures.change(performance["drop"], before, now)
+    return f"{figures.score(now)} ({figures.interval(performance['interval'])}), {baseline}, drop {drop}"
 
 
 def _decision_lines(decision: Document | None) -> Iterable[Line]:
     if not decision:
         return
     yield "decision", f"{'retrain' if decision['retrain'] else 'do not retrain'} (mode {decision.get('mode')})"
-    yield from (("decision", f"because {reason}") for reason in decision.get("reasons") or [])
+    yield from (("decision", reason) for reason in decision.get("reasons") or [])
     yield from (("decision", f"held back: {reason}") for reason in decision.get("blocked") or [])
 
 
@@ -146,7 +150,7 @@ def _training_lines(label: str, training: Document | None, verbose: bool) -> Ite
         return
     when = figures.stretch(training.get("from"), training.get("to"))
     parts = [
-        training.get("estimator"),
+        figures.estimator(training.get("estimator")),
         figures.counted(training["rows"], "row"),
         figures.duration(training["seconds"]),
         f"window {training['window']}" if training.get("window") else "",

@@ -56,6 +56,11 @@ def status(column: Document) -> str:
     return STATUS_WORDS.get(column["status"], str(column["status"]))
 
 
+def performance_verdict(performance: Document) -> str:
+    """The verdict on performance in words."""
+    return PERFORMANCE_WORDS.get(performance["verdict"], str(performance["verdict"]))
+
+
 def statistic(column: Document) -> str:
     """The effect of a column with the statistic's name and its limit.
 
@@ -198,10 +203,10 @@ def summary(document: Document) -> str:
     """The run in one short paragraph, for someone who knows nothing of it yet."""
     sentences = [
         _failure_sentence(document),
+        _first_sentence(document.get("first_model")),
         _quality_sentence(document),
         _drift_sentence(document),
         _performance_sentence(performance_of(document)),
-        _first_sentence(document.get("first_model")),
         _training_sentence(document),
         _decision_sentence(document),
         _outcome_sentence(document),
@@ -240,12 +245,13 @@ def _performance_sentence(performance: Document | None) -> str:
     if not performance:
         return ""
     if performance["current"] is None or performance["verdict"] in ("not_enough_evidence", "biased_labels"):
-        return _stopped(f"The model's performance: {' '.join(performance['reasons'][:1]) or 'not enough labels'}")
+        why = " ".join(performance["reasons"][:1]) or performance_verdict(performance)
+        return _stopped(f"Performance: {why[:1].lower()}{why[1:]}")
     return (
         f"On {counted(performance['labelled_rows'] or 0, 'labelled row')} {metric(performance['metric'])} is "
         f"{score(performance['current'])} ({interval(performance['interval'])}), "
         f"against a baseline of {score(performance['baseline'])}: "
-        f"{PERFORMANCE_WORDS.get(performance['verdict'], performance['verdict'])}."
+        f"{performance_verdict(performance)}."
     )
 
 
