@@ -176,7 +176,9 @@ def to_document(result: Retraining) -> dict[str, Any]:
     if record is None and result.forced:
         record = {"winner": "challenger", "forced": result.forced, "reasons": list(result.reasons)}
     return {
-        "training": training | {"outcome": result.outcome, "reasons": list(result.reasons), "baseline": card.baseline},
+        "training": training
+        | {"outcome": result.outcome, "reasons": list(result.reasons), "baseline": card.baseline}
+        | {"scoring_seconds": round(result.shown.seconds, 3)},
         "comparison": record,
         "deployed": result.outcome == "deployed",
     }

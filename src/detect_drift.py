@@ -117,6 +117,8 @@ def detect(settings: "Settings", store: "Store", table: "Table") -> Detection:
     batch = read_batch(table, window, model.contract.features, settings.data, card.task)
     reference = Profile.from_dict(card.profile)
     current = profile_table(table, kinds_of(model.contract), window=window, against=reference)
+    if len(batch):
+        current = replace(current, start=text_of(batch.keys[0]), stop=text_of(batch.keys[-1]))
     columns = compare_profiles(reference, current, settings.drift)
     if len(batch) == 0:
         return Detection(conclude(reference, current, columns, settings.drift), 0, 0, state)
@@ -134,6 +136,13 @@ def detect(settings: "Settings", store: "Store", table: "Table") -> Detection:
         **judge_outcomes(settings, card, batch, answers, find_maturity(timeline, window, settings.data)),
     )
     return Detection(report, len(batch), int(batch.labelled.sum()), state)
+
+
+def text_of(key: Any) -> str:
+    """A row's time or number, for people."""
+    from evergreen.data.windows import key_to_json, to_key
+
+    return str(key_to_json(to_key(key)))
 
 
 def judge_outcomes(

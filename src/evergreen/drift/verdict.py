@@ -47,7 +47,8 @@ class DriftReport:
     Attributes:
         verdict: on the features: "drift" when any column drifted, "not_enough_evidence" when nothing could be judged.
         severity: "minor", "moderate" or "major", by the share of importance that drifted; None without drift.
-        reasons: sentences for people, the most important first.
+        diagnosis: drift, loss, both or neither, in words; None when performance was not looked at.
+        reasons: sentences for people, the diagnosis first, then the most important.
         retraining_recommended: drift of features or predictions, or a proven loss, and data that can be trusted.
         quality: findings about the data itself; never called drift.
         predictions, target: families of their own, with their own correction; None when not looked at.
@@ -65,6 +66,7 @@ class DriftReport:
     predictions: FamilyDrift | None = None
     target: FamilyDrift | None = None
     performance: "PerformanceReport | None" = None
+    diagnosis: str | None = None
 
     @property
     def drifted(self) -> tuple[str, ...]:
@@ -118,6 +120,7 @@ def conclude(
         _family(target, enough),
         performance,
     )
+    report = replace(report, diagnosis=_diagnose(report))
     return replace(report, reasons=_find_reasons(report, settings), retraining_recommended=_recommends(report))
 
 
@@ -159,6 +162,7 @@ def to_document(report: DriftReport) -> dict[str, Any]:
         "format": FORMAT,
         "verdict": report.verdict,
         "severity": report.severity,
+        "diagnosis": report.diagnosis,
         "reasons": list(report.reasons),
         "retraining_recommended": report.retraining_recommended,
         "reference": _extent_document(report.reference),
@@ -175,6 +179,16 @@ def _family(columns: Sequence[ColumnDrift] | None, enough: bool) -> FamilyDrift 
     if columns is None:
         return None
     return FamilyDrift(judge_family(columns, enough), tuple(sorted(columns, key=_impact)))
+
+
+def _diagnose(report: DriftReport) -> str | None:
+    if report.performance is None:
+        return None
+    from evergreen.drift.performance import diagnose
+
+    verdicts = {report.verdict, report.predictions.verdict if report.predictions else report.verdict}
+    drifted = True if "drift" in verdicts else False if report.verdict == "no_drift" else None
+    return diagnose(drifted, report.performance.verdict)
 
 
 def _recommends(report: DriftReport) -> bool:
@@ -194,7 +208,8 @@ def _extent(profile: Profile) -> Extent:
 
 def _find_reasons(report: DriftReport, settings: "DriftSettings") -> tuple[str, ...]:
     """Most important first: what drifted, predictions, target, performance, quality, and what could not be judged."""
-    reasons = _drift_reasons(_with_status(report, "drift"), report.severity)
+    reasons = [report.diagnosis] if report.diagnosis else []
+    reasons += _drift_reasons(_with_status(report, "drift"), report.severity)
     for name, family in (("prediction", report.predictions), ("target", report.target)):
         drifted = [column for column in family.columns if column.status == "drift"] if family else []
         reasons += [f"The {name} drifted ({column.name}): {column.reason}" for column in drifted]
@@ -263,7 +278,7 @@ def _documents(columns: Sequence[ColumnDrift]) -> list[dict[str, Any]]:
 def _performance_document(report: "PerformanceReport") -> dict[str, Any]:
     names = [
         *("metric", "higher_is_better", "baseline", "current", "interval", "drop", "drop_interval", "verdict"),
-        *("reasons", "from_labels", "labelled_rows", "labels_needed", "coverage", "floor"),
+        *("reasons", "from_labels", "labelled_rows", "labels_needed", "coverage", "floor", "relative", "max_drop"),
     ]
     blocks = [
         {"from": block.start, "to": block.stop, "rows": block.rows, "value": block.value}

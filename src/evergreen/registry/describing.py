@@ -1,6 +1,7 @@
 """The card of a new challenger, made from everything that is known when it is admitted."""
 
 import platform
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -51,7 +52,11 @@ def describe_challenger(
         positive=settings.data.positive,
         classes=contract.classes,
         contract=contract.to_dict(),
-        profile=profile_frame(learned, kinds_of(contract), source="training rows").to_dict(),
+        profile=replace(
+            profile_frame(learned, kinds_of(contract), source="training rows"),
+            start=str(key_to_json(to_key(keys[0]))),
+            stop=str(key_to_json(to_key(keys[-1]))),
+        ).to_dict(),
         prediction_profile=profile_answers(shown.answers.predictions).to_dict() if shown.answers else None,
         target_profile=profile_target(material.holdout.labels).to_dict(),
         baseline={name: score.to_dict() for name, score in (shown.scores or {}).items()},
