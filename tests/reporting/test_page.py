@@ -102,7 +102,10 @@ def test_a_bare_comparison_of_two_files_has_no_empty_parts():
 
 def test_the_page_says_what_failed_and_what_was_rejected():
     assert "The fit ran longer than training.timeout = 1h" in render_html(samples.failed())
-    assert "✕</span> failed" in render_html(samples.rejected("latency"))
+    rejected = render_html(samples.rejected("latency"))
+    assert "✕</span> failed" in rejected
+    assert "<details open><summary>Gates of the challenger: 1 of 5 failed" in rejected
+    assert "<details><summary>Gates of the challenger: all 5 passed" in render_html(samples.full())
     assert "CHALLENGER REJECTED" in render_html(samples.rejected())
 
 
@@ -318,6 +321,15 @@ def test_the_strip_of_runs_has_one_mark_a_run_by_shape():
         [("path", "failed")],
         [("rect", "drift"), ("path", "rejected")],
     ]
+
+
+def test_a_baseline_holds_until_the_next_model_has_its_own():
+    runs = [{"score": 0.8, "baseline": 0.8}, {"score": None, "baseline": 0.9}, {"score": 0.7, "baseline": 0.9}]
+    baseline, scores = drawn(charts.trend(runs, "score", "baseline")).iter("path")
+    corners = [tuple(map(float, spot.split())) for spot in baseline.get("d")[1:].split("L")]
+    assert [x for x, _ in corners] == [8, 150, 150, 292, 292]
+    assert corners[0][1] == corners[1][1] > corners[2][1] == corners[4][1]
+    assert scores.get("d").count("L") == 1  # a run without a score is a gap, not a zero
 
 
 @pytest.mark.parametrize("runs", [0, 1, 2, 365])

@@ -52,17 +52,18 @@ def _line(x1: float, y1: float, x2: float, y2: float, css: str) -> str:
 def _steps(shape: Mapping[str, Any], label: str) -> Markup:
     """Reference as a grey area, current as a line of steps; the outer bins hold what lies beyond the axis."""
     edges, base = shape["edges"], HEIGHT - 18
-    first, last = edges[0], edges[-1]
-    places = [WIDTH * (edge - first) / ((last - first) or 1.0) for edge in edges]
+    span = edges[-1] - edges[0]
+    first, last = (figures.axis(edge, span) for edge in (edges[0], edges[-1]))
+    places = [WIDTH * (edge - edges[0]) / (span or 1.0) for edge in edges]
     top = max(*shape["reference"], *shape["current"]) or 1.0
     paths = [_step_path(places, shape[side], base, (base - 4) / top) for side in ("reference", "current")]
     body = (
         f'<path d="{paths[0]}L{WIDTH} {base}L0 {base}Z" class="ref-area"/><path d="{paths[1]}" class="cur-line"/>'
         + _line(0, base, WIDTH, base, "axis")
-        + _text(0, HEIGHT - 4, figures.axis(first), "tick")
-        + _text(WIDTH, HEIGHT - 4, figures.axis(last), "tick", "end")
+        + _text(0, HEIGHT - 4, first, "tick")
+        + _text(WIDTH, HEIGHT - 4, last, "tick", "end")
     )
-    return _svg(WIDTH, HEIGHT, f"{label}, from {figures.axis(first)} to {figures.axis(last)}", body)
+    return _svg(WIDTH, HEIGHT, f"{label}, from {first} to {last}", body)
 
 
 def _step_path(edges: Sequence[float], heights: Sequence[float], base: float, scale: float) -> str:
@@ -221,14 +222,18 @@ def trend(runs: Sequence[Mapping[str, Any]], key: str, baseline: str = "") -> Ma
     low, high = _range([value for _, value in points + against])
     step = (WIDTH - 16) / max(len(runs) - 1, 1)
 
-    def path(pairs: Sequence[tuple[int, float]]) -> str:
-        places = [f"{8 + step * i:.1f} {8 + 84 * (high - v) / (high - low):.1f}" for i, v in pairs]
-        return "M" + "L".join(places) if places else ""
+    def place(i: int, value: float) -> str:
+        return f"{8 + step * i:.1f} {8 + 84 * (high - value) / (high - low):.1f}"
 
-    x, y = path(points[-1:])[1:].split()
-    body = f'<path d="{path(against)}" class="baseline"/><path d="{path(points)}" class="cur-line"/>'
-    body += f'<circle cx="{x}" cy="{y}" r="4" class="cur-dot"/>' + _span_words(runs)
-    return _svg(WIDTH, HEIGHT, f"{key.replace('_', ' ')} by run, last {figures.score(points[-1][1])}", body)
+    places = [place(i, value) for i, value in points]
+    corners = [place(i, value) for (_, value), (i, _) in pairwise(against)]  # a baseline holds until the next one
+    held = [place(i, value) for i, value in against]
+    dashes = "L".join([*held[:1], *(spot for pair in zip(corners, held[1:], strict=True) for spot in pair)])
+    x, y = places[-1].split()
+    body = f'<path d="M{dashes}" class="baseline"/>' if against else ""
+    body += f'<path d="M{"L".join(places)}" class="cur-line"/><circle cx="{x}" cy="{y}" r="4" class="cur-dot"/>'
+    label = f"{key.replace('_', ' ')} by run, last {figures.score(points[-1][1])}"
+    return _svg(WIDTH, HEIGHT, label, body + _span_words(runs))
 
 
 def bars(runs: Sequence[Mapping[str, Any]], key: str, show: Any) -> Markup:

@@ -123,13 +123,16 @@ def day(value: str | int | None) -> str:
     return moment(value).partition(",")[0]
 
 
-def axis(value: float) -> str:
-    """An end of an axis: four digits are enough to know where one is.
+def axis(value: float, span: float) -> str:
+    """An end of an axis, as exact as some hundredths of the axis: enough to know where one is.
 
-    >>> axis(0.0), axis(-18.25), axis(1234567.0)
-    ('0', '−18.25', '1,234,567')
+    >>> axis(0.0005688, 0.999), axis(-18.257, 40.0), axis(1234567.0, 2e6), axis(0.00123, 0.0004)
+    ('0', '−18', '1,234,567', '0.00123')
     """
-    return (f"{value:,.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.4g}").replace("-", "−")
+    digits = 1 - math.floor(math.log10(span)) if span > 0 else 6
+    rounded = round(value, digits) + 0.0  # no minus before a zero
+    text = f"{rounded:,.0f}" if 1000 <= abs(rounded) < 1e9 else f"{rounded:.6g}"
+    return text.replace("-", "−")
 
 
 def stretch(start: str | int | None, stop: str | int | None) -> str:

@@ -40,6 +40,7 @@ def render_html(document: Mapping[str, Any]) -> str:
         performance=words.performance_of(shown),
         **_column_parts(shown),
         facts=_facts(shown),
+        gates=_gates(shown),
         history=_history(shown.get("history")),
     )
 
@@ -49,6 +50,7 @@ def _template() -> "Template":
     from jinja2 import Environment, FileSystemLoader
 
     environment = Environment(
+        finalize=_keep_percent,
         loader=FileSystemLoader(FOLDER),
         autoescape=True,
         trim_blocks=True,
@@ -57,6 +59,22 @@ def _template() -> "Template":
     environment.globals |= {"w": words, "f": figures, "charts": charts, "marks": MARKS}
     environment.globals |= {"winner_words": winner_words}
     return environment.get_template("report.html.j2")
+
+
+def _keep_percent(value: Any) -> Any:
+    """A percent sign stays on the line of its number."""
+    return value.replace(" %", "\u00a0%") if type(value) is str else value
+
+
+def _gates(shown: Document) -> list[dict[str, Any]]:
+    """The gates of each model trained in this run: what to call them, and whether one failed."""
+    found = []
+    for key, title in (("first_model", "the first model"), ("training", "the challenger")):
+        if gates := (shown.get(key) or {}).get("gates"):
+            failed = sum(not gate["passed"] for gate in gates)
+            result = f"{failed} of {len(gates)} failed" if failed else f"all {len(gates)} passed"
+            found.append({"title": f"Gates of {title}: {result}", "failed": failed, "gates": gates})
+    return found
 
 
 def _tone(headline: str) -> str:
