@@ -127,7 +127,7 @@ def axis(value: float, span: float) -> str:
     """An end of an axis, as exact as a few thousandths of the axis: enough to know where one is.
 
     >>> axis(0.0005688, 0.999), axis(-18.257, 40.0), axis(1234567.0, 2e6), axis(0.00123, 0.0004)
-    ('0.001', '−18.3', '1,234,567', '0.00123')
+    ('0.001', '−18.3', '1,230,000', '0.00123')
     """
     digits = 2 - math.floor(math.log10(span)) if span > 0 else 6
     rounded = round(value, digits) + 0.0  # no minus before a zero
