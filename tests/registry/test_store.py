@@ -306,6 +306,16 @@ def test_champion_predecessor_and_pinned_models_are_kept_whatever_their_age(tmp_
     assert digest("model 0") in {each.digest for each in store.backups()}
 
 
+def test_after_a_rollback_the_way_further_back_is_kept_though_two_newer_backups_fill_the_places(tmp_path):
+    store = open_store(tmp_path / "model", keep_backups=2)
+    for number, name in enumerate(("first", "second", "third")):
+        put_live(store, name, number)
+    rollback(store)
+    assert [each.digest for each in store.backups()] == [digest("third"), digest("second"), digest("first")]
+    rollback(store, hours=11)
+    assert store.load_live()[0]["name"] == "first"
+
+
 def test_a_pinned_name_that_is_not_known_is_a_warning_and_no_error(tmp_path, caplog):
     store = open_store(tmp_path / "model", pinned=("77",))
     put_live(store, "first")
