@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -20,7 +20,8 @@ from evergreen.drift.distances import ks_bounds
 from evergreen.drift.measures import measure_column
 from evergreen.drift.profile import Profile, merge, profile_arrays, profile_frame, profile_table
 
-NUMBER = {"x": "number"}
+# A busy machine is no failure.
+calm = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def profile_of(values, against=None, kind="number"):
@@ -53,7 +54,7 @@ finite = st.floats(-1e6, 1e6) | st.integers(-5, 5).map(float) | st.sampled_from(
 samples = st.lists(finite, min_size=1, max_size=400).map(np.array)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(calm, max_examples=200)
 @given(samples, samples)
 def test_the_true_ks_distance_lies_between_the_bounds(reference, current):
     before = profile_of(reference)
@@ -63,7 +64,7 @@ def test_the_true_ks_distance_lies_between_the_bounds(reference, current):
     assert low - 1e-9 <= exact <= high + 1e-9
 
 
-@settings(deadline=None, max_examples=200)
+@settings(calm, max_examples=200)
 @given(samples, samples)
 def test_wasserstein_from_profiles_never_exceeds_the_true_one(reference, current):
     found = statistics(reference, current)
@@ -72,7 +73,7 @@ def test_wasserstein_from_profiles_never_exceeds_the_true_one(reference, current
         assert found["wasserstein"] <= exact * (1 + 1e-6) + 1e-6
 
 
-@settings(deadline=None, max_examples=100)
+@settings(calm, max_examples=100)
 @given(samples, st.lists(samples, min_size=1, max_size=4))
 def test_merged_profiles_equal_that_of_all_rows_in_any_order(reference, parts):
     bins = profile_of(reference)
@@ -88,6 +89,7 @@ def test_merged_profiles_equal_that_of_all_rows_in_any_order(reference, parts):
 labels = st.lists(st.sampled_from(["a", "b", "ü", "", None]) | st.text(max_size=3), min_size=1, max_size=60)
 
 
+@calm
 @given(labels, labels, labels)
 def test_merging_categories_is_associative_and_commutative(one, two, three):
     a, b, c = (profile_of(pa.array(part, pa.string()), kind="category") for part in (one, two, three))
@@ -130,7 +132,7 @@ def test_one_enormous_value_in_the_reference_does_not_blind_it():
     assert found["psi"] > 0.8
 
 
-@settings(deadline=None, max_examples=50)
+@settings(calm, max_examples=50)
 @given(st.integers(0, 10_000))
 def test_psi_does_not_change_when_both_samples_are_stretched_monotonously(seed):
     rng = np.random.default_rng(seed)
@@ -253,6 +255,16 @@ def test_a_reference_too_long_to_hold_is_profiled_in_two_passes_as_well(chunked,
     assert column.mean == pytest.approx(held.columns["x"].mean)
     assert column.counts.max() / column.present < 3 / 200  # bins from a third of the rows are still nearly equal
     assert streamed.columns["w"] == held.columns["w"]
+
+
+def test_the_sample_for_the_bins_does_not_depend_on_the_chunks(chunked, monkeypatch):
+    monkeypatch.setattr(profiles, "HELD_ROWS", 1000)
+    monkeypatch.setattr(profiles, "SAMPLE_ROWS", 40)
+    whole = table_of_chunks(
+        pa.concat_tables([pa.table({"x": chunk}) for chunk in chunked.arrays("x")]).combine_chunks()
+    )
+    edges = [profile_table(table, {"x": "number"}).columns["x"].edges for table in (chunked, whole)]
+    np.testing.assert_array_equal(*edges)
 
 
 def test_a_window_is_profiled_alone(chunked):
