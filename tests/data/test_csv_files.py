@@ -124,6 +124,20 @@ def test_a_value_late_in_the_file_widens_the_whole_column(tmp_path, monkeypatch,
     assert values_of(table, "a") == [*map(convert, numbers), convert(late) if late else None]
 
 
+def test_numbers_of_two_blocks_that_only_text_can_hold_both_of(tmp_path, monkeypatch):
+    monkeypatch.setattr(csv_files, "LONGEST_ROW", 1 << 12)
+    values = [str(2**53 + number) for number in range(1, 1001)]
+    table = open_text(tmp_path, "a,b\n" + "".join(f"{text},1\n" for text in [*values, *["1.5"] * 1000]))
+    assert values_of(table, "a") == [*values, *["1.5"] * 1000]
+
+
+def test_a_line_end_within_quotes_may_be_where_a_block_ends(tmp_path, monkeypatch):
+    monkeypatch.setattr(csv_files, "LONGEST_ROW", 1 << 12)
+    values = ["\n" * (number % 50) + "x" for number in range(2000)]
+    table = open_text(tmp_path, "a,b\n" + "".join(f'"{text}",{row}\n' for row, text in enumerate(values)))
+    assert content_of(table) == {"a": values, "b": list(range(2000))}
+
+
 def test_the_order_of_rows_does_not_change_a_type(tmp_path):
     rows = ["1,2025-01-01", "2.5,x", ",2025-01-02", "7,2025-01-03"]
     for turn in range(len(rows)):

@@ -78,6 +78,7 @@ def customers(postgres: str) -> str:
     engine = sqlalchemy.create_engine(postgres)
     with engine.begin() as connection:
         connection.execution_options(no_parameters=True).exec_driver_sql(FILL)
+        connection.exec_driver_sql("CREATE SEQUENCE tickets")
     engine.dispose()
     return postgres
 
@@ -109,8 +110,9 @@ def test_a_query_is_run_as_it_is_written(customers):
 
 
 def test_a_query_can_read_only(customers):
-    with pytest.raises(UsageError, match=r"refused data\.query"):
-        read(customers, "DELETE FROM customers RETURNING id")
+    for query, reason in ("DELETE FROM customers RETURNING id", ""), ("SELECT nextval('tickets')", "read-only transaction"):
+        with pytest.raises(UsageError, match=rf"refused data\.query .*{reason}"):
+            read(customers, query)
     assert read(customers, "SELECT count(*) AS n FROM customers").frame(["n"])["n"].tolist() == [1000]
 
 

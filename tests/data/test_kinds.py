@@ -32,7 +32,7 @@ COLUMNS = {
     "Unnamed: 0": (RNG.permutation(N), "text"),
     "just counting": (np.arange(N) + 17, "text"),
     "paid_id": (np.arange(N) % 4, "number"),
-    "user_id, three times each": (np.repeat(np.arange(N // 2), 2), "number"),
+    "user_id": (np.repeat(np.arange(N // 2), 2), "number"),
     "session_id": ([f"s{n // 3}" for n in range(N)], "text"),
     "humid": (RNG.permutation(10**6)[:N], "number"),
     "grid": (RNG.permutation(10**6)[:N], "number"),

@@ -121,8 +121,10 @@ def test_a_quantity_that_grows_is_no_unit_error():
     contract = infer_contract(table_of(pd.DataFrame({"a": np.linspace(0, 1, 1000)}), "t"), DataSettings())
     grown = pd.DataFrame({"a": np.linspace(1, 2.9, 1000)})
     assert check_frame(grown, contract, DataSettings()) == ()
+    assert check_frame(1 - grown, contract, DataSettings()) == ()
     jumped = pd.DataFrame({"a": np.linspace(2.5, 2.9, 1000)})
-    assert found(check_frame(jumped, contract, DataSettings())) == [("a", "out_of_range", True)]
+    for rows in jumped, 1 - jumped:
+        assert found(check_frame(rows, contract, DataSettings())) == [("a", "out_of_range", True)]
 
 
 @pytest.mark.parametrize("share, blocks", [(0.0, None), (0.005, None), (0.05, False), (0.6, True), (1.0, True)])
@@ -151,6 +153,17 @@ def test_many_rare_categories_are_expected_to_bring_new_ones():
     changed = clean.copy()
     changed.loc[:450, "w"] = "quite new"
     assert found(check_frame(changed, contract, DataSettings())) == [("w", "unseen_categories", False)]
+
+
+def test_unknown_categories_of_a_small_reference_are_no_alarm():
+    names = np.array([f"w{number}" for number in range(400)])
+    settings = DataSettings(kinds={"w": "category"})
+    alarms = 0
+    for seed in range(60):
+        draw = np.random.default_rng(seed)
+        contract = infer_contract(table_of(pd.DataFrame({"w": draw.choice(names, 600)}), "t"), settings)
+        alarms += len(check_frame(pd.DataFrame({"w": draw.choice(names, 5000)}), contract, settings))
+    assert alarms <= 4  # 1.4 are expected: one in a hundred, and the reference's own luck beyond two standard errors
 
 
 def test_anything_but_true_and_false_in_a_boolean_blocks():

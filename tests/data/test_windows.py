@@ -210,10 +210,9 @@ def test_a_delay_needs_times():
 
 
 def test_rows_of_one_time_are_in_one_block():
-    line = timeline(days(*np.repeat(np.arange(10), 100)))
-    labelled = np.arange(1000) < 450
-    found = maturity(labelled, line=line)
-    assert found.until == DAY + timedelta(days=4)
+    line = timeline(days(*np.repeat(np.arange(8), 125)))
+    found = maturity(np.arange(1000) < 450, line=line)
+    assert (found.until, found.labelled_rows, found.unlabelled_rows) == (DAY + timedelta(days=3), 375, 0)
 
 
 def test_order_of_rows_in_a_file_makes_no_difference_where_there_is_a_time():

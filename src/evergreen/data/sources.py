@@ -119,10 +119,7 @@ class Table:
         stop = self.rows if window.stop is None else int(window.stop)  # type: ignore[arg-type]
         ends = list(accumulate(self._chunks.sizes))
         begins = [end - size for end, size in zip(ends, self._chunks.sizes, strict=True)]
-        return [
-            slice(max(start - begin, 0), max(min(stop, end) - begin, 0))
-            for begin, end in zip(begins, ends, strict=True)
-        ]
+        return [slice(max(start - begin, 0), min(stop, end) - begin) for begin, end in zip(begins, ends, strict=True)]
 
     def _select_times(self, window: Window) -> "list[_Selection]":
         if not self.time:
