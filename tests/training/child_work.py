@@ -15,7 +15,7 @@ def add(one, other):
 
 
 def speak(words):
-    print(words)
+    sys.stdout.write(words + "\n")
     subprocess.run([sys.executable, "-c", f"print({words!r})"], check=True)
     return words
 

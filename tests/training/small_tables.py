@@ -35,14 +35,14 @@ def make_amounts(frame, seed=1):
 
 
 def contract_of(frame, labels, task="classification"):
-    kinds = {name: "category" if frame[name].dtype == object else "number" for name in frame}
+    kinds = {name: "number" if pd.api.types.is_numeric_dtype(frame[name]) else "category" for name in frame}
     classes = tuple(sorted(set(label_text(labels)))) if task == "classification" else ()
     columns = tuple(Column(name, kind, 0.0) for name, kind in kinds.items())
     return Contract(columns, Column("y", "category", 0.0), task, classes, "text", "", len(frame))
 
 
 def make_job(frame, labels, *, task="classification", keys=None, root=Path(), **options):
-    """A job for these rows; options go to the training settings, but for `compute`, `performance` and the champion's."""
+    """A job for these rows; options that are no fields of the job go to the training settings."""
     own = {name: options.pop(name) for name in ("champion", "seen_until", "positive") if name in options}
     return FitJob(
         features=frame,

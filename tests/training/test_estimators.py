@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from small_tables import contract_of, make_amounts, make_features, make_labels
 
-from evergreen.errors import UsageError
+from evergreen.errors import DataError, UsageError
 from evergreen.settings import TrainingSettings
-from evergreen.training.estimators import address_params, build_estimator, name_estimator
+from evergreen.training.estimators import address_params, build_estimator, name_estimator, present_columns
 
 FRAME = make_features()
 LABELS = make_labels(FRAME)
@@ -69,7 +69,7 @@ def test_a_pickle_answers_in_the_users_own_type_without_evergreen(tmp_path, labe
 
 def test_a_category_with_a_thousand_values_is_no_obstacle():
     random = np.random.default_rng(0)
-    town = random.choice([f"town {number}" for number in range(1000)], len(FRAME)).astype(object)
+    town = random.choice([f"town {number}" for number in range(1000)], len(FRAME))
     frame = FRAME.assign(town=town)
     for estimator in ("auto", "sklearn.linear_model.LogisticRegression"):
         model = build(estimator, frame=frame).fit(frame, LABELS)
@@ -82,11 +82,19 @@ def test_an_unseen_category_counts_as_missing():
     np.testing.assert_array_equal(model.predict_proba(unseen), model.predict_proba(missing.astype({"plan": object})))
 
 
-def test_columns_without_any_value_are_no_obstacle():
+@pytest.mark.parametrize("estimator", ["auto", "sklearn.linear_model.LogisticRegression"])
+def test_columns_without_any_value_are_left_out_of_a_fit_and_no_obstacle_later(estimator):
     frame = FRAME.assign(noise=np.nan, plan=pd.Series(np.nan, index=FRAME.index, dtype=object))
-    for estimator in ("auto", "sklearn.linear_model.LogisticRegression", "sklearn.ensemble.RandomForestClassifier"):
-        model = build(estimator, frame=frame).fit(frame, LABELS)
-        assert np.mean(model.predict(frame) == LABELS) > 0.7
+    contract = present_columns(contract_of(FRAME, LABELS), frame)
+    assert contract.features == ("signal",)
+    model = build_estimator(TrainingSettings(estimator=estimator), contract, "classification", 0, Path())
+    model.fit(frame, LABELS)
+    assert np.mean(model.predict(FRAME) == LABELS) > 0.7
+
+
+def test_a_frame_without_any_value_is_bad_data():
+    with pytest.raises(DataError, match="None of the 3 features has a value in the 1,200 rows"):
+        present_columns(contract_of(FRAME, LABELS), pd.DataFrame(np.nan, FRAME.index, FRAME.columns))
 
 
 def test_params_reach_the_estimator_and_the_seed_fills_what_is_left_open():

@@ -203,7 +203,8 @@ def test_the_search_finds_the_parameter_that_matters_in_time_order():
     assert pickle.loads(fitted.pickle)[-1].max_iter == 60
 
 
-def test_a_large_grid_is_sampled():
+def test_a_large_grid_is_sampled(monkeypatch):
+    monkeypatch.setattr("evergreen.training.search.MAX_COMBINATIONS", 6)
     search = {"alpha": [10.0**-power for power in range(1, 13)], "l1_ratio": list(np.linspace(0, 1, 10))}
     fitted = fit(make_job(FRAME, LABELS, search=search, window="all", **SGD))
     assert set(fitted.params) == {"loss", "alpha", "l1_ratio"}
@@ -221,6 +222,14 @@ def test_a_combination_that_fails_loses_and_when_all_fail_it_says_why():
     assert fitted.params == {"learning_rate": 0.1}
     with pytest.raises(TrainingError, match=r"(?s)no combination that can be fitted.*learning_rate"):
         fit(make_job(FRAME, LABELS, search={"learning_rate": [-1.0, -2.0]}, window="all"))
+
+
+def test_columns_that_came_later_disturb_neither_windows_nor_search():
+    newest = FRAME["signal"].where(np.arange(len(FRAME)) > 1350)
+    frame = FRAME.assign(newest=newest)
+    fitted = fit(make_job(frame, LABELS, search={"max_depth": [1, 3]}))
+    assert accuracy(fitted, frame) > 0.8
+    assert set(fitted.importances) == {"signal", "noise", "plan", "newest"}
 
 
 def test_an_unknown_parameter_to_search_is_refused_with_the_nearest():

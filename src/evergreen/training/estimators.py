@@ -12,13 +12,16 @@ import importlib
 import inspect
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evergreen.errors import UsageError
+from evergreen.errors import DataError, UsageError
 
 if TYPE_CHECKING:
+    import pandas
+
     from evergreen.data.schema import Contract
     from evergreen.settings import TrainingSettings
 
@@ -56,6 +59,18 @@ def build_estimator(training: "TrainingSettings", contract: "Contract", task: st
     return seeded(model, seed)
 
 
+def present_columns(contract: "Contract", features: "pandas.DataFrame", min_share: float = 0.0) -> "Contract":
+    """The contract without the columns that have no value in these rows, or in too few of them.
+
+    They teach nothing, and scikit-learn 1.9 refuses to look for thresholds among no numbers.
+    """
+    shares = features.notna().mean()
+    kept = tuple(column for column in contract.columns if shares[column.name] > min_share)
+    if not kept:
+        raise DataError(f"None of the {len(contract.columns)} features has a value in the {len(features):,} rows.")
+    return replace(contract, columns=kept)
+
+
 def seeded(model: Any, seed: int) -> Any:
     """The same estimator with every `random_state` that was left open set to the seed."""
     if not hasattr(model, "get_params"):
@@ -80,8 +95,16 @@ def split_pipeline(model: Any) -> tuple[Any, Any]:
 def name_estimator(model: Any) -> str:
     """The full name of the class of the estimator that learns, as `training.estimator` takes it."""
     kind = type(split_pipeline(model)[1])
-    package = ".".join(part for part in kind.__module__.split(".") if not part.startswith("_"))
+    package = kind.__module__.partition("._")[0]
     return f"{package}.{kind.__qualname__}"
+
+
+def set_params(model: Any, params: Mapping[str, Any]) -> Any:
+    """The same estimator with these parameters, each by the name the user knows it under."""
+    if not params:
+        return model
+    addresses = address_params(model, list(params))
+    return model.set_params(**{addresses[name]: value for name, value in params.items()})
 
 
 def address_params(model: Any, names: Sequence[str]) -> dict[str, str]:

@@ -21,7 +21,13 @@ from evergreen.files import digest_of
 from evergreen.scoring.metrics import Metric, metric_named
 from evergreen.training.children import Limits, run_in_child
 from evergreen.training.competition import CANDIDATES, Candidate, Choice, choose_window, first_rows, validation_start
-from evergreen.training.estimators import build_estimator, name_estimator, split_pipeline
+from evergreen.training.estimators import (
+    build_estimator,
+    name_estimator,
+    present_columns,
+    set_params,
+    split_pipeline,
+)
 from evergreen.training.importances import measure_importances
 from evergreen.training.search import Scorer, search_params
 
@@ -35,6 +41,7 @@ logger = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 10
 ROWS_PER_THREAD = 50_000
+SEARCHABLE_SHARE = 0.2  # of values in the oldest fold; sparser columns might be empty in a small sample of it
 
 
 @dataclass(frozen=True)
@@ -143,20 +150,18 @@ def _fit(job: FitJob, started: float) -> Fitted:
 
 
 def _train(job: FitJob, started: float) -> Fitted:
-    from sklearn.base import clone
-
-    training = job.training
     metric = metric_named(job.performance, job.task, job.root)
-    estimator = build_estimator(training, job.contract, job.task, training.seed, job.root)
-    _check_answers(estimator, metric)
-    weights = _weigh_rows(job, estimator)
+    plain = _build(job, job.contract)
+    _check_answers(plain, metric)
+    weights = _weigh_rows(job, plain)
+    found = _search(job, metric, weights) if job.training.search else {}
 
     def fit_rows(rows: slice) -> Any:
-        return clone(estimator).fit(job.features[rows], job.labels[rows], **_cut(weights, rows))
+        features = job.features[rows]
+        model = _build(job, present_columns(job.contract, features))
+        return set_params(model, found).fit(features, job.labels[rows], **_cut(weights, rows))
 
-    with _parallel(job.compute) if training.search or _shares_work(estimator) else nullcontext():
-        found = _search(job, estimator, metric, weights)
-        estimator.set_params(**found)
+    with _parallel(job.compute) if _shares_work(plain) else nullcontext():
         choice = _choose_window(job, metric, fit_rows)
         model = fit_rows(slice(choice.start, None))
     return _pack(
@@ -166,24 +171,29 @@ def _train(job: FitJob, started: float) -> Fitted:
         judge=choice.model or model,
         window=choice.window,
         rows=len(job.labels) - choice.start,
-        params=training.params | {name.removeprefix("model__"): value for name, value in found.items()},
+        params=job.training.params | found,
         candidates=choice.candidates,
     )
 
 
-def _search(job: FitJob, estimator: Any, metric: Metric, weights: dict[str, np.ndarray]) -> dict[str, Any]:
-    if not job.training.search:
-        return {}
-    return search_params(
-        estimator,
-        job.features,
-        job.labels,
-        job.training.search,
-        folds=job.training.folds,
-        seed=job.training.seed,
-        scorer=Scorer(metric, job.task, job.positive or None),
-        fit_arguments=weights,
-    )
+def _build(job: FitJob, contract: "Contract") -> Any:
+    return build_estimator(job.training, contract, job.task, job.training.seed, job.root)
+
+
+def _search(job: FitJob, metric: Metric, weights: dict[str, np.ndarray]) -> dict[str, Any]:
+    """The best parameters, found with the columns that have been filled from the beginning."""
+    oldest = job.features[: len(job.labels) // (job.training.folds + 1)]
+    with _parallel(job.compute):
+        return search_params(
+            _build(job, present_columns(job.contract, oldest, SEARCHABLE_SHARE)),
+            job.features,
+            job.labels,
+            job.training.search,
+            folds=job.training.folds,
+            seed=job.training.seed,
+            scorer=Scorer(metric, job.task, job.positive or None),
+            fit_arguments=weights,
+        )
 
 
 def _choose_window(job: FitJob, metric: Metric, fit_rows: Callable[[slice], Any]) -> Choice:
@@ -253,7 +263,7 @@ def _check_labels(job: FitJob) -> None:
         raise DataError("There are no labelled rows to learn from.")
     if job.task == "classification" and len(np.unique(job.labels)) < 2:
         raise DataError(
-            f"All {len(job.labels):,} training rows have the same target value, {job.labels[0]!r}; "
+            f"All {len(job.labels):,} training rows have the same target value, {str(job.labels[0])!r}; "
             "expected at least two classes. Choose a longer training window."
         )
 
@@ -289,7 +299,8 @@ def _cut(weights: dict[str, np.ndarray], rows: slice) -> dict[str, np.ndarray]:
 def _shares_work(estimator: Any) -> bool:
     """Whether the estimator itself gives joblib work; else workers would only be started for nothing."""
     learner = split_pipeline(estimator)[1]
-    return any(name.split("__")[-1] == "n_jobs" for name in learner.get_params(deep=True))
+    names = learner.get_params(deep=True) if hasattr(learner, "get_params") else ()
+    return any(name.split("__")[-1] == "n_jobs" for name in names)
 
 
 @contextmanager
@@ -297,8 +308,12 @@ def _parallel(compute: "ComputeSettings") -> Iterator[None]:
     """Let joblib use the configured backend inside the block; the cluster is left as it was after it."""
     import joblib
 
-    if compute.backend != "dask":
-        with joblib.parallel_config(backend=compute.backend, n_jobs=compute.jobs):
+    if compute.backend == "loky":  # joblib's own choice, unless an estimator says that threads suit it better
+        with joblib.parallel_config(n_jobs=compute.jobs):
+            yield
+        return
+    if compute.backend == "threading":
+        with joblib.parallel_config(backend="threading", n_jobs=compute.jobs):
             yield
         return
     try:

@@ -43,7 +43,7 @@ def search_params(
     scorer: Scorer,
     fit_arguments: dict[str, Any],
 ) -> dict[str, Any]:
-    """The best combination, by names that `set_params` knows.
+    """The best combination, by the names it has in the grid.
 
     Folds are in time order (`TimeSeriesSplit`): every one is judged on rows later than those it was
     fitted on. A combination that fails on a fold loses; if all fail, `TrainingError` has the reason.
@@ -70,8 +70,7 @@ def search_params(
             search.fit(features, labels, **fit_arguments)
         except ValueError as error:
             raise TrainingError(f"training.search found no combination that can be fitted: {error}") from error
-    best: dict[str, Any] = search.best_params_
-    return best
+    return {name: search.best_params_[address] for name, address in addresses.items()}
 
 
 def _halving(space: dict[str, list[Any]], seed: int) -> Any:
