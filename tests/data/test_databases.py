@@ -110,7 +110,10 @@ def test_a_query_is_run_as_it_is_written(customers):
 
 
 def test_a_query_can_read_only(customers):
-    for query, reason in ("DELETE FROM customers RETURNING id", ""), ("SELECT nextval('tickets')", "read-only transaction"):
+    for query, reason in (
+        ("DELETE FROM customers RETURNING id", ""),
+        ("SELECT nextval('tickets')", "read-only transaction"),
+    ):
         with pytest.raises(UsageError, match=rf"refused data\.query .*{reason}"):
             read(customers, query)
     assert read(customers, "SELECT count(*) AS n FROM customers").frame(["n"])["n"].tolist() == [1000]
