@@ -322,17 +322,26 @@ def test_a_pinned_name_that_is_not_known_is_a_warning_and_no_error(tmp_path, cap
     assert "registry.pinned: Model '77' is not known here" in caplog.text
 
 
-def test_copies_of_one_model_count_once_and_damaged_files_neither_count_nor_go(tmp_path):
+def test_copies_of_one_model_count_once(tmp_path):
     store = open_store(tmp_path / "model", keep_backups=2)
     put_live(store, "first", 0)
     put_live(store, "second", 1)
-    damaged = store.backups_folder / "model_backup_20270101_000000.pkl"
-    damaged.write_bytes(b"damaged")
     for hours in range(2, 8):
         rollback(store, "1" if hours % 2 == 0 else "2", hours)
+    assert sorted(each.digest for each in store.backups()) == sorted([digest("first"), digest("second")])
+
+
+def test_damaged_backups_neither_take_a_place_nor_go(tmp_path):
+    store = open_store(tmp_path / "model", keep_backups=2)
+    for number in range(3):
+        put_live(store, f"model {number}", number)
+    damaged = [store.backups_folder / f"model_backup_2027010{day}_000000.pkl" for day in (1, 2)]
+    for path in damaged:
+        path.write_bytes(path.name.encode())
+    put_live(store, "model 3", 3)
     good = [each.digest for each in store.backups() if not each.problem]
-    assert sorted(good) == sorted([digest("first"), digest("second")])
-    assert damaged.exists()
+    assert good == [digest("model 2"), digest("model 1")]
+    assert all(path.exists() for path in damaged)
 
 
 def test_only_files_named_like_backups_are_backups(three):
