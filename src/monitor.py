@@ -28,7 +28,7 @@ import detect_drift
 import utils
 from continuous_training import Order, Retraining, retrain
 from detect_drift import Detection, detect
-from evergreen.errors import EvergreenError, ExitCode
+from evergreen.errors import ExitCode
 
 if TYPE_CHECKING:
     from evergreen.data.sources import Table
@@ -195,7 +195,7 @@ def body(arguments: argparse.Namespace) -> int:
         with store.lock():
             try:
                 result = monitor(settings, store, str(document["run"]), now)
-            except EvergreenError as error:
+            except Exception as error:  # whatever it is, it is told first; what it means decides the boundary
                 failure = {"kind": type(error).__name__, "message": str(error)}
                 finish(document | {"failure": failure}, settings, store, now, started)
                 raise

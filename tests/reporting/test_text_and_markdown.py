@@ -41,7 +41,7 @@ def rich_text(document, **options):
         ("bare", ["DATA DRIFT DETECTED!", "RETRAINING RECOMMENDED"]),
         ("quiet", ["NO DRIFT DETECTED"]),
         ("nothing_new", ["NOTHING NEW"]),
-        ("first_run", ["NEW MODEL DEPLOYED", "FIRST MODEL TRAINED"]),
+        ("first_run", ["FIRST MODEL DEPLOYED"]),
         ("failed", ["RUN FAILED!"]),
         ("bad_data", ["BAD DATA!"]),
         ("waiting", ["CHALLENGER WAITS FOR APPROVAL"]),

@@ -146,14 +146,18 @@ def headlines(document: Document) -> list[str]:
         (has_prediction_drift(document), "PREDICTION DRIFT DETECTED!"),
         (has_lost(document), "PERFORMANCE DRIFT DETECTED!"),
         (drift.get("retraining_recommended"), "RETRAINING RECOMMENDED"),
-        (document.get("deployed"), "NEW MODEL DEPLOYED"),
+        (document.get("deployed"), "NEW MODEL DEPLOYED" if is_new_live(document) else "FIRST MODEL DEPLOYED"),
         (is_rejected(document), "CHALLENGER REJECTED" if document.get("training") else "FIRST MODEL REJECTED"),
         (outcome_of(document) == "staged", "CHALLENGER WAITS FOR APPROVAL"),
         (drift.get("verdict") == "no_drift" and not is_alarming(document), "NO DRIFT DETECTED"),
         (drift.get("verdict") == "not_enough_evidence", "NOT ENOUGH EVIDENCE"),
-        (not drift and outcome_of(document) == "deployed", "FIRST MODEL TRAINED"),
     ]
     return [words for is_so, words in said if is_so] or ["NOTHING NEW"]
+
+
+def is_new_live(document: Document) -> bool:
+    """Whether a challenger took the place of a champion, which a first model has none of."""
+    return (document.get("training") or {}).get("outcome") == "deployed"
 
 
 def title(document: Document) -> str:

@@ -122,4 +122,5 @@ def _judge_floor(metric: Metric, scores: Mapping[str, Score], material: Material
     holdout, positive = material.holdout, settings.data.positive or None
     trivial = score_constant(metric, holdout.labels, material.task, material.contract.classes, positive)
     wished = settings.performance.min_score
-    return floor_gate(scores[metric.name], metric, trivial, wished if isinstance(wished, float) else None)
+    floor = wished if isinstance(wished, float) else None
+    return floor_gate(scores[metric.name], metric, trivial, floor, ranking=scores.get("roc_auc"))

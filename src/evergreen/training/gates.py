@@ -177,17 +177,29 @@ def _judge_latency(model: Any, question: Question) -> Gate:
     return Gate("latency", latency <= max_latency_ms, round(latency, 2), max_latency_ms, reason)
 
 
-def floor_gate(score: Score, metric: Metric, trivial: float, min_score: float | None) -> Gate:
+def floor_gate(
+    score: Score, metric: Metric, trivial: float, min_score: float | None, ranking: Score | None = None
+) -> Gate:
     """Surely better than the best constant answer, and at least the score the user asks for.
+
+    A rare class, or one whose share has just grown, can make "always no" hard to beat in accuracy by a model
+    that still knows whom to look at. So a ROC AUC that is surely above one half is proof as well.
 
     Args:
         score: of the model on its holdout, with its interval.
         trivial: the score of the best constant on the same rows (`score_constant`).
         min_score: the user's floor, None for none; for errors it is the most that is allowed.
+        ranking: ROC AUC of the same answers; None for regression and models without probabilities.
     """
     sure = score.low if metric.higher_is_better else score.high
     better = (sure > trivial) if metric.higher_is_better else (sure < trivial)
     limit, reason = trivial, _explain_floor(score, better, trivial)
+    if not better and score.defined and ranking is not None and ranking.low > 0.5:
+        better = True
+        reason = (
+            f"{score.metric} {score.value:.4g} does not surely beat always giving the same answer ({trivial:.4g}), but the "
+            f"model tells the classes apart: ROC AUC is {ranking.value:.3f}, surely above 0.5."
+        )
     enough = True
     if better and min_score is not None:
         enough = score.value >= min_score if metric.higher_is_better else score.value <= min_score
