@@ -210,6 +210,7 @@ def test_a_column_that_was_constant_may_come_alive():
         ("age", "average_price", False),
         ("f1", "f10", False),
         ("age", "note", False),
+        ("age", "#", False),
     ],
 )
 def test_a_new_column_is_taken_for_a_missing_one_when_the_names_are_alike(old, new, renamed):

@@ -78,6 +78,8 @@ def _absent(column: "Column", extra: Sequence[str], table: "Table") -> Finding:
 def _similarity(one: str, other: str) -> float:
     """From 0 to 1: 1 when all words of one name are in the other; 0 when they differ in their numbers (f1, f10)."""
     words = [WORDS.findall(re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", name).lower()) for name in (one, other)]
+    if not all(words):
+        return 0.0
     digits = [[word for word in name if word.isdigit()] for name in words]
     if digits[0] and digits[1] and digits[0] != digits[1]:
         return 0.0
