@@ -145,9 +145,9 @@ def adopt(store: Store, arguments: argparse.Namespace) -> Answer:
     with store.lock():
         store.repair(now)
         live = store.live_digest()
-        _refuse_trained_here(store, digest_of(content))
+        version = _version_for(store, digest_of(content))
         card = describe_adopted(
-            content, table, settings, voucher, version=store.next_version(), parent=live, revision=utils.revision()
+            content, table, settings, voucher, version=version, parent=live, revision=utils.revision()
         )
         store.stage(content, card)
         entry = store.deploy(card.digest, expected_live=live, now=now, reason=reason, actor=voucher.actor)
@@ -155,14 +155,15 @@ def adopt(store: Store, arguments: argparse.Namespace) -> Answer:
     return Answer({"format": FORMAT, "model": model}, model_lines(model))
 
 
-def _refuse_trained_here(store: Store, digest: str) -> None:
-    """Adopting would replace the card of a model whose training is on record."""
+def _version_for(store: Store, digest: str) -> int:
+    """The next version, or its own for a model adopted before; one trained here has a better card already."""
     if not card_path(store.cards_folder, digest).exists():
-        return
+        return store.next_version()
     card = read_card(store.cards_folder, digest)
     if card.origin == "trained":
         way = f"to make it live: python src/rollout.py rollback --to {card.version}"
         raise UsageError(f"This model is {card.name}, trained here; {way}.")
+    return card.version
 
 
 def _read_model(path: Path) -> bytes:

@@ -338,6 +338,14 @@ def test_without_knowing_what_it_learned_from_the_baseline_is_said_to_flatter(te
     assert "note      the baseline may flatter it" in team.call("status")[1]
 
 
+def test_a_model_adopted_again_keeps_its_version_and_gets_the_better_card(team, rows):
+    team.call("adopt", team.folder / "ours.pkl")
+    team.call("adopt", team.folder / "ours.pkl", "--trained-until", rows.seen[1499].isoformat())
+    card = team.store.live().card
+    assert (card.version, card.training["baseline_may_be_in_sample"]) == (1, False)
+    assert team.call("verify")[0] == 0
+
+
 def test_an_unknown_live_model_is_adopted_where_it_lies(team, foreign):
     put_live(team.store, "first")
     team.store.model_path.write_bytes(foreign)
