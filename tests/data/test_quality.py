@@ -6,8 +6,7 @@ import pytest
 from table_tools import open_text
 from test_schema import CONTRACT, SETTINGS, customers
 
-from evergreen.data.quality import Finding, check_frame, check_table, check_values, find_repeated, raise_findings
-from evergreen.data.rows import row_digests
+from evergreen.data.quality import Finding, check_frame, check_table, check_values, raise_findings
 from evergreen.data.schema import infer_contract
 from evergreen.data.sources import Window, table_of
 from evergreen.errors import DataError
@@ -277,14 +276,6 @@ def test_a_window_is_all_that_is_looked_at():
     assert check_values(table, CONTRACT, SETTINGS, Window(None, 1000)) == ()
     findings = found(check_values(table, CONTRACT, SETTINGS, Window(1000, None)))
     assert sorted(findings) == [("age", "constant", True), ("age", "out_of_range", True)]
-
-
-def test_an_old_batch_delivered_again_is_recognised():
-    earlier, today = customers(1), customers(2)
-    assert find_repeated(row_digests(today), row_digests(earlier)) == ()
-    (finding,) = find_repeated(row_digests(earlier[:500]), row_digests(earlier))
-    assert (finding.finding, finding.blocking) == ("duplicate_batch", True)
-    assert find_repeated(row_digests(pd.concat([earlier[:900], today[:100]])), row_digests(earlier)) == ()
 
 
 def test_a_batch_from_csv_keeps_its_contract_with_a_reference_from_memory(tmp_path):

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from table_tools import content_of
 
+from evergreen.data.formats.text_values import possible_types
 from evergreen.data.sources import open_table
-from evergreen.data.text_values import possible_types
 from evergreen.settings import DataSettings
 
 # Text that begins and ends with a letter can't be taken for a number, a time or a missing value.
@@ -76,7 +76,7 @@ def test_whole_numbers_of_64_bits_are_whole_numbers(numbers):
 
 @given(st.lists(st.floats(allow_nan=False), min_size=1))
 def test_python_writes_floats_that_are_read_back_exactly(numbers):
-    from evergreen.data.text_values import read_as
+    from evergreen.data.formats.text_values import read_as
 
     words = pa.array([repr(number) for number in numbers])
     assert "number" in possible_types(words)
@@ -88,7 +88,7 @@ def test_python_writes_floats_that_are_read_back_exactly(numbers):
 
 @given(st.lists(st.text("0123456789+-.eExXNAinf ,", max_size=6), min_size=1, max_size=5))
 def test_what_is_read_as_a_number_is_one_to_python_too(words):
-    from evergreen.data.text_values import TooLargeError, read_as
+    from evergreen.data.formats.text_values import TooLargeError, read_as
 
     values = pa.array(words)
     try:

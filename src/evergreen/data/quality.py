@@ -278,19 +278,6 @@ def _check_classes(target: "Column", facts: WordFacts, contract: "Contract") -> 
     return [Finding(target.name, "impossible_target", text, share, REPLACED, "data.target", share >= REPLACED)]
 
 
-def find_repeated(current: np.ndarray, earlier: np.ndarray) -> tuple[Finding, ...]:
-    """A finding when a batch holds nothing but rows that were there before: yesterday's file, delivered again.
-
-    Both are row digests (`row_digests`) over the same columns. Sampling with replacement repeats
-    rows too, so less than 99 % is no finding.
-    """
-    share = float(np.isin(current, earlier).mean()) if len(current) else 0.0
-    if share < 0.99:
-        return ()
-    text = f"{share:.0%} of the rows were there before: was an old file delivered again?"
-    return (Finding("", "duplicate_batch", text, share, 0.99, "data.current", True),)
-
-
 def raise_findings(findings: Iterable[Finding], where: str) -> None:
     """Raise one `DataError` that lists all blocking findings, each with the setting that changes it."""
     blocking = [finding for finding in findings if finding.blocking]

@@ -19,10 +19,10 @@ import numpy as np
 import pyarrow as pa
 
 from evergreen.data.arrays import from_mask, to_numpy
-from evergreen.data.chunks import TIME, Chunks, align, check_names, from_tables, join_chunks
-from evergreen.data.missing import clean
-from evergreen.data.places import DataFile, find_data_files
-from evergreen.data.times import parse_times
+from evergreen.data.formats.chunks import TIME, Chunks, align, check_names, from_tables, join_chunks
+from evergreen.data.formats.missing import clean
+from evergreen.data.formats.places import DataFile, find_data_files
+from evergreen.data.formats.times import parse_times
 from evergreen.errors import DataError, UsageError
 from evergreen.settings import DataSettings
 
@@ -197,7 +197,7 @@ def _open_chunks(source: str, settings: DataSettings, root: Path) -> tuple[str, 
     if FUNCTION.fullmatch(source):
         return source, _call_function(source, root)
     if source.split("://", maxsplit=1)[0].split("+", maxsplit=1)[0].lower() in DATABASES and "://" in source:
-        from evergreen.data.databases import read_query
+        from evergreen.data.formats.databases import read_query
 
         return read_query(source, settings.query, root)
     return source, _open_files(find_data_files(source, root), settings)
@@ -210,11 +210,11 @@ def _open_files(files: tuple[DataFile, ...], settings: DataSettings) -> Chunks:
         raise DataError(f"The files of one source must have one format; found {examples}.")
     kind = next(iter(formats))
     if kind == "CSV":
-        from evergreen.data.csv_files import open_csv
+        from evergreen.data.formats.csv_files import open_csv
 
         as_text = {name for name, chosen in settings.kinds.items() if chosen in ("category", "text")}
         return open_csv(files, settings.missing, frozenset(as_text))
-    from evergreen.data import columnar
+    from evergreen.data.formats import columnar
 
     return columnar.open_parquet(files) if kind == "Parquet" else columnar.open_feather(files)
 

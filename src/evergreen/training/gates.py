@@ -197,8 +197,8 @@ def floor_gate(
     if not better and score.defined and ranking is not None and ranking.low > 0.5:
         better = True
         reason = (
-            f"{score.metric} {score.value:.4g} does not surely beat always giving the same answer ({trivial:.4g}), but the "
-            f"model tells the classes apart: ROC AUC is {ranking.value:.3f}, surely above 0.5."
+            f"{score.metric} {score.value:.4g} does not surely beat always giving the same answer ({trivial:.4g}), "
+            f"but the model tells the classes apart: ROC AUC is {ranking.value:.3f}, surely above 0.5."
         )
     enough = True
     if better and min_score is not None:

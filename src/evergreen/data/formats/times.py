@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from evergreen.data import text_values
-from evergreen.data.chunks import TIME
+from evergreen.data.formats import text_values
+from evergreen.data.formats.chunks import TIME
 from evergreen.errors import DataError
 from evergreen.settings import DataSettings
 

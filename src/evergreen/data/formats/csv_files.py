@@ -15,12 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from evergreen.data import text_values
-from evergreen.data.almost_numbers import refuse_almost_numbers
-from evergreen.data.chunks import Chunks, check_names
-from evergreen.data.places import DataFile
-from evergreen.data.raw_bytes import LONGEST_ROW, check_bytes, check_quotes, check_start
-from evergreen.data.spool import keep
+from evergreen.data.formats import text_values
+from evergreen.data.formats.almost_numbers import refuse_almost_numbers
+from evergreen.data.formats.chunks import Chunks, check_names
+from evergreen.data.formats.places import DataFile
+from evergreen.data.formats.raw_bytes import LONGEST_ROW, check_bytes, check_quotes, check_start
+from evergreen.data.formats.spool import keep
 from evergreen.errors import DataError
 
 DELIMITERS = ",;\t|"

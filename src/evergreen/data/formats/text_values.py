@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from evergreen.data.arrays import from_words
-from evergreen.data.chunks import TIME
+from evergreen.data.formats.chunks import TIME
 
 INTEGER, NUMBER, BOOLEAN, MOMENT, ZONED = "integer", "number", "boolean", "moment", "zoned"
 ORDER = (BOOLEAN, INTEGER, NUMBER, MOMENT, ZONED)  # the first that fits all values

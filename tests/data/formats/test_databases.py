@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from table_tools import content_of, types_of, values_of
 
-from evergreen.data import databases, spool
+from evergreen.data.formats import databases, spool
 from evergreen.data.sources import open_table
 from evergreen.errors import DataError, UsageError
 from evergreen.settings import DataSettings

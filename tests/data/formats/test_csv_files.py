@@ -7,7 +7,7 @@ from datetime import datetime
 import pytest
 from table_tools import content_of, open_text, types_of, values_of
 
-from evergreen.data import csv_files
+from evergreen.data.formats import csv_files
 from evergreen.data.sources import open_table
 from evergreen.errors import DataError
 from evergreen.settings import DataSettings
@@ -170,7 +170,7 @@ def test_ten_thousand_columns_are_read(tmp_path):
 
 
 def test_large_files_wait_in_a_temporary_file_that_leaves_nothing_behind(tmp_path, monkeypatch):
-    from evergreen.data import spool
+    from evergreen.data.formats import spool
 
     monkeypatch.setattr(spool, "MEMORY_BYTES", 1)
     monkeypatch.setattr(csv_files, "LONGEST_ROW", 1 << 12)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from evergreen.data.chunks import Chunks, check_names, common_type, in_types, to_common
-from evergreen.data.spool import keep
+from evergreen.data.formats.chunks import Chunks, check_names, common_type, in_types, to_common
+from evergreen.data.formats.spool import keep
 from evergreen.errors import DataError, UsageError
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 import pyarrow as pa
 import pyarrow.parquet
 
-from evergreen.data.chunks import Chunks, check_names, common_type, in_types, join_chunks
-from evergreen.data.places import DataFile
+from evergreen.data.formats.chunks import Chunks, check_names, common_type, in_types, join_chunks
+from evergreen.data.formats.places import DataFile
 from evergreen.errors import DataError
 
 

@@ -5,7 +5,7 @@ import csv
 import io
 from collections.abc import Iterator
 
-from evergreen.data.places import DataFile
+from evergreen.data.formats.places import DataFile
 from evergreen.errors import DataError
 
 PIECE = 4 << 20

@@ -57,7 +57,7 @@ def test_times_that_would_be_a_guess_are_refused(tmp_path, times, style, message
 
 
 def test_a_date_that_fits_no_format_is_found_in_a_later_chunk_too(tmp_path, monkeypatch):
-    from evergreen.data import csv_files
+    from evergreen.data.formats import csv_files
 
     monkeypatch.setattr(csv_files, "LONGEST_ROW", 1 << 12)
     with pytest.raises(DataError, match="'32/01/2025' does not fit"):

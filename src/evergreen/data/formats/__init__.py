@@ -1,0 +1,1 @@
+"""How files, folders and databases of each kind become named columns in chunks of rows."""
