@@ -8,6 +8,8 @@ Each run is a child process, `python src/monitor.py` with the very options given
 or is killed ends only itself; runs never overlap, and whatever was missed while the machine was off is caught
 up by one run. The slot that was run last is remembered in model/scheduler.json, so a restart doesn't run it twice.
 
+A run that ended without a word of its own (killed, hung, not started) is recorded and alerted from here.
+
 Stop it with SIGTERM or ctrl-C: a run under way may go on for [schedule] grace, then it is ended; exit code 0.
 It is alive while reports/heartbeat is touched, which happens every second:
 `find reports/heartbeat -newermt '-1 minute' | grep -q .`
@@ -25,6 +27,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +35,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "src"))
 
 import utils
 from evergreen import files, slots
+from evergreen.errors import EvergreenError, ExitCode
 from evergreen.settings import Settings
 
 logger = logging.getLogger("evergreen.scheduler")
@@ -71,6 +75,7 @@ class Loop:
     job: Job
     memory: Path
     heartbeat: Path
+    tell_loss: Callable[[str, datetime, datetime], None]
     clocks: Clocks = Clocks()
     stopping: bool = False
     last: dict[str, Any] = field(default_factory=dict)
@@ -110,7 +115,10 @@ class Loop:
         ended = self.clocks.now()
         self.remember(slot=slot.key, due=slot.due, started=started, ended=ended, exit_code=code)
         log = logger.info if code == 0 else logger.error
-        log("slot %s: %s after %.0f s", slot.key, describe_exit(code), (ended - started).total_seconds())
+        how = f"{describe_exit(code)} after {(ended - started).total_seconds():.0f} s"
+        log("slot %s: %s", slot.key, how)
+        if code not in (0, ExitCode.BUSY) and not self.stopping:
+            self.tell_loss(how, started, ended)
         if self.plan.every:
             self.next_beat = slots.next_beat(self.next_beat, self.plan.every, self.clocks.steady())
 
@@ -212,6 +220,24 @@ def describe_exit(code: int | None) -> str:
     return f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
 
 
+def tell_lost_run(settings: Settings, how: str, started: datetime, now: datetime) -> None:
+    """Record and alert a run that failed and could not do so itself; one that could is left alone."""
+    from evergreen.registry.store import Store
+    from evergreen.reporting.publish import publish
+
+    store = Store(settings.path(settings.registry.folder), settings.registry)
+    failure = {"kind": "LostRun", "message": f"The run of the scheduler {how}. The scheduler's log has its last words."}
+    document = utils.begin_document(utils.new_run(now), now) | {"failure": failure}
+    try:
+        with store.lock():
+            since = started.replace(microsecond=0)
+            if not any(entry.event == "run" and entry.moment >= since for entry in store.entries()):
+                document |= utils.live_document(store) | {"seconds": round((now - started).total_seconds(), 3)}
+                publish(document, settings, store, now=now, alert_urls=utils.alert_urls(settings))
+    except EvergreenError as error:
+        logger.error("the lost run could not be recorded: %s", error)
+
+
 def signal_group(child: subprocess.Popen[bytes], number: signal.Signals) -> None:
     """Send a signal to every process of a run; one that has none left is fine."""
     with suppress(ProcessLookupError, PermissionError):
@@ -259,6 +285,7 @@ def make_loop(settings: Settings, options: list[str], clocks: Clocks = Clocks())
         job=Job(command, timeout=limits.timeout, grace=limits.grace or timedelta()),
         memory=settings.path(settings.registry.folder) / "scheduler.json",
         heartbeat=settings.path(settings.reports.folder) / "heartbeat",
+        tell_loss=partial(tell_lost_run, settings),
         clocks=clocks,
     )
 

@@ -1,12 +1,15 @@
 """The loop around the monitor: it survives what its runs do, what clocks do, and its own restarts."""
 
+import functools
 import gc
+import http.server
 import json
 import logging
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -18,7 +21,8 @@ import schedule
 import scheduler
 import time_machine
 
-from evergreen.settings import ScheduleSettings
+from evergreen.registry.store import Store
+from evergreen.settings import RegistrySettings, ScheduleSettings, Settings
 from evergreen.slots import read_plan
 
 ROOT = Path(__file__).parent.parent
@@ -46,6 +50,7 @@ def make_loop(folder, settings=None, code="", *, clocks=None, timeout=NEVER, gra
         job=scheduler.Job((sys.executable, "-c", code), timeout=timeout, grace=grace),
         memory=folder / "model" / "scheduler.json",
         heartbeat=folder / "reports" / "heartbeat",
+        tell_loss=lambda how, started, ended: None,
         clocks=clocks or scheduler.Clocks(),
     )
 
@@ -272,6 +277,78 @@ print(t.memory_of(loop)["exit_code"], grown, file=sys.stderr)
     exit_code, grown_kb = ran.stderr.split()[-2:]
     assert int(exit_code) == 0
     assert int(grown_kb) < 20_000
+
+
+@pytest.mark.parametrize(
+    ("code", "how"),
+    [
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "killed by SIGKILL"),
+        ("import nothing_like_that", "ended with exit code 1"),
+        ("import time; time.sleep(600)", "killed by SIGTERM"),
+    ],
+)
+def test_a_run_that_could_not_tell_is_recorded_and_alerted(tmp_path, code, how, alerts):
+    settings, store = Settings(root=tmp_path), Store(tmp_path / "model", RegistrySettings())
+    loop = make_loop(tmp_path, code=code, timeout=timedelta(seconds=0.5))
+    loop.tell_loss = functools.partial(scheduler.tell_lost_run, settings)
+    loop.turn()
+    (entry,) = store.entries()
+    assert (entry.event, entry.get("failed")) == ("run", True)
+    assert how in entry.get("failure")["message"]
+    (document,) = [json.loads(path.read_text()) for path in (tmp_path / "reports").glob("2*.json")]
+    assert document["failure"]["kind"] == "LostRun"
+    assert len(alerts) == 1
+    assert how in alerts[0]
+
+
+@pytest.fixture
+def alerts(monkeypatch):
+    """What a chat room on loopback is told."""
+    told = []
+
+    class Room(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            told.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Room) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        monkeypatch.setenv("EVERGREEN_ALERT_URLS", f"json://127.0.0.1:{server.server_port}")
+        yield told
+        server.shutdown()
+        thread.join()
+
+
+def test_a_run_that_told_itself_is_not_told_again(tmp_path, alerts):
+    settings, store = Settings(root=tmp_path), Store(tmp_path / "model", RegistrySettings())
+    loop = make_loop(tmp_path, code="raise SystemExit(3)")
+    loop.tell_loss = functools.partial(scheduler.tell_lost_run, settings)
+    store.record("run", datetime.now(UTC) + timedelta(seconds=1), run="the monitor's own")
+    loop.turn()
+    assert [entry.get("run") for entry in store.entries()] == ["the monitor's own"]
+    assert not alerts
+
+
+@pytest.mark.parametrize("code", [0, 75])
+def test_a_good_run_and_one_that_found_another_at_work_are_no_losses(tmp_path, code):
+    told = []
+    loop = make_loop(tmp_path, code=f"raise SystemExit({code})")
+    loop.tell_loss = lambda *_: told.append(code)
+    loop.turn()
+    assert not told
+
+
+def test_a_loss_that_cannot_be_recorded_does_not_end_the_loop(tmp_path, caplog):
+    loop = make_loop(tmp_path, code="raise SystemExit(1)")
+    loop.tell_loss = functools.partial(scheduler.tell_lost_run, Settings(root=tmp_path))
+    with Store(tmp_path / "model", RegistrySettings()).lock():  # another run holds it
+        loop.turn()
+    assert "the lost run could not be recorded" in caplog.text
 
 
 # The loop itself

@@ -222,7 +222,7 @@ def test_a_repository_out_of_reach_ends_the_job_instead_of_starting_from_nothing
         ("", "src/monitor.py"),
         (
             'new "tariff"; rm -rf $HOME `id`',
-            'src/continuous_training.py --force --reason new "tariff"; rm -rf $HOME `id`',
+            'src/continuous_training.py --force --reason new "tariff"; rm -rf $HOME `id` --by ada',
         ),
     ],
 )
@@ -230,7 +230,7 @@ def test_a_reason_given_by_hand_forces_a_training_and_is_never_run_as_code(night
     clone, shell = night
     (tmp_path / "bin" / "python").write_text('#!/bin/sh\necho "$*"\n')
     (tmp_path / "bin" / "python").chmod(0o755)
-    ran, _ = shell("Run the loop", clone("forced"), FORCE_REASON=reason)
+    ran, _ = shell("Run the loop", clone("forced"), FORCE_REASON=reason, GITHUB_ACTOR="ada")
     assert ran.stdout.strip() == expected
 
 
