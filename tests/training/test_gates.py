@@ -199,7 +199,7 @@ def test_constants_for_classes_carry_their_shares_as_probabilities(metric, expec
         ("mae", 9.5, 9.0, 20.0, False, "not surely better than always giving the same answer"),
     ],
 )
-def test_the_users_floor_counts_in_the_direction_of_the_metric(metric, value, trivial, floor, passed, words):  # noqa: PLR0917
+def test_the_users_floor_counts_in_the_direction_of_the_metric(metric, value, trivial, floor, passed, words):
     gate = floor_gate(exact_score(metric, value), METRICS[metric], trivial, floor)
     assert gate.passed == passed
     assert words in gate.reason

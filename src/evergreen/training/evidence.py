@@ -98,8 +98,8 @@ def _draw_blocks(shares: np.ndarray, seed: int, *, ordered: bool) -> np.ndarray:
     n = len(shares)
     length = max(block_length(shares) if ordered else 1, math.ceil(n / MAX_BLOCKS))
     totals = np.add.reduceat(shares, np.arange(0, n, length))
-    counts = np.random.default_rng(seed).multinomial(len(totals), np.full(len(totals), 1 / len(totals)), RESAMPLES)
-    deviations: np.ndarray = counts @ totals - shares.sum()
+    drawn = np.random.default_rng(seed).integers(0, len(totals), (RESAMPLES, len(totals)), dtype=np.int32)
+    deviations: np.ndarray = totals[drawn].sum(axis=1) - shares.sum()
     return deviations
 
 
