@@ -1,0 +1,187 @@
+"""Training by hand: the same gates and comparison as in the loop, and what `--force` skips and what not."""
+
+import json
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from projects import events, journal, make_project, run, tree, world, write_table
+
+import continuous_training
+import monitor
+
+OLD = world(3000, seed=1)
+SAME = world(3000, start="2025-02-01", seed=2)
+FLIPPED = world(3000, start="2025-02-01", seed=3, flip=True)
+
+
+@pytest.fixture
+def project(tmp_path):
+    config = make_project(tmp_path / "project", OLD)
+    assert continuous_training.main(["--config", str(config), "-q"]) == 0
+    return config.parent
+
+
+def records(project):
+    return sorted((project / "model" / "comparisons").glob("comparison_*.json"))
+
+
+def test_the_first_model_needs_only_the_gates_and_the_floor(project):
+    assert events(project) == ["deploy", "run"]
+    (record,) = records(project)
+    assert json.loads(record.read_text())["comparison"] is None
+    (card,) = (project / "model" / "cards").glob("*.json")
+    gates = {gate["name"]: gate["passed"] for gate in json.loads(card.read_text())["gates"]}
+    assert gates == dict.fromkeys(["size", "loads", "answers", "repeats", "latency", "floor"], True)
+
+
+def test_a_challenger_that_is_no_better_is_rejected_and_the_record_says_why(tmp_path, capsys):
+    """A straight line has learned all it can from the first rows: more of the same teaches it nothing."""
+    project = tmp_path / "line"
+    make_project(project, OLD, training='estimator = "sklearn.linear_model.LogisticRegression"\n')
+    run(continuous_training, capsys, project / "config.toml")
+    write_table(project, pd.concat([OLD, SAME]))
+    before = tree(project / "model")["model.pkl"]
+    code, document = run(continuous_training, capsys, project / "config.toml", "--exit-code")
+    assert code == 12
+    assert document["training"]["outcome"] == "rejected"
+    assert tree(project / "model")["model.pkl"] == before
+    record = json.loads(records(project)[-1].read_text())
+    assert record["comparison"]["winner"] != "challenger"
+    assert record["comparison"]["champion_digest"] != record["comparison"]["challenger_digest"]
+    assert len(record["comparison"]["rows_digest"]) == 64
+    assert record["training"]["reasons"]
+
+
+def test_force_skips_the_comparison_and_records_who_and_why(project, capsys):
+    write_table(project, pd.concat([OLD, SAME]))
+    words = ["--force", "--reason", "new tariff", "--by", "ada"]
+    code, document = run(continuous_training, capsys, project / "config.toml", *words)
+    assert (code, document["deployed"]) == (0, True)
+    assert document["comparison"]["forced"] == {"by": "ada", "why": "new tariff"}
+    deploy = [line for line in journal(project) if line["event"] == "deploy"][-1]
+    assert (deploy["reason"], deploy["actor"]) == ("new tariff", "ada")
+    assert json.loads(records(project)[-1].read_text())["comparison"]["forced"]["by"] == "ada"
+
+
+def test_force_does_not_skip_the_safety_gates(project, capsys):
+    write_table(project, pd.concat([OLD, SAME]))
+    before = tree(project / "model")["model.pkl"]
+    words = ["--force", "--reason", "I want it", "--set", "promotion.max_size_mb=0.001"]
+    _, document = run(continuous_training, capsys, project / "config.toml", *words)
+    assert document["training"]["outcome"] == "rejected"
+    assert "promotion.max_size_mb" in document["training"]["reasons"][0]
+    assert tree(project / "model")["model.pkl"] == before
+
+
+def test_a_model_without_a_clue_is_not_let_in_as_the_first(tmp_path, capsys):
+    noise = OLD.assign(y=np.random.default_rng(0).choice(["yes", "no"], len(OLD)))
+    config = make_project(tmp_path / "noise", noise)
+    code, document = run(continuous_training, capsys, config, "--exit-code")
+    assert (code, document["training"]["outcome"], document["model"]) == (12, "rejected", None)
+    assert "always giving the same answer" in document["training"]["reasons"][0]
+    assert not (config.parent / "model" / "model.pkl").exists()
+
+
+def test_a_floor_set_by_the_user_holds_for_the_first_model_too(tmp_path, capsys):
+    config = make_project(tmp_path / "floor", OLD, performance="min_score = 0.99\n")
+    _, document = run(continuous_training, capsys, config)
+    assert document["training"]["outcome"] == "rejected"
+    assert "performance.min_score" in document["training"]["reasons"][0]
+
+
+def test_holdout_rows_that_stand_among_the_training_rows_are_left_out_and_counted(project, capsys):
+    """Late copies of old rows: the same customer, the same moment, delivered twice."""
+    late = pd.concat([OLD, SAME]).assign(id=range(6000)).drop(columns="at")
+    copies = late.iloc[:300]
+    frame = pd.concat([late, copies])
+    config = make_project(project.parent / "leak", frame, time="", data='identifiers = ["id"]\n')
+    _, document = run(continuous_training, capsys, config)
+    assert document["training"]["leaked_rows"] == 300
+    assert document["training"]["holdout_rows"] == round(0.2 * 6300) - 300
+
+
+def test_repeated_rows_are_ordinary_in_a_table_of_few_categories(tmp_path, capsys):
+    frame = OLD[["plan", "y"]].assign(size=np.where(OLD["a"] > 0, "large", "small"))
+    config = make_project(tmp_path / "coarse", frame, time="")
+    _, document = run(continuous_training, capsys, config)
+    assert document["training"]["leaked_rows"] == 0
+    assert document["deployed"]
+
+
+def test_holdout_rows_are_later_than_all_training_rows(project):
+    (card,) = (project / "model" / "cards").glob("*.json")
+    training = json.loads(card.read_text())["training"]
+    assert training["to"] < json.loads(card.read_text())["seen_until"]
+    assert training["rows"] + training["holdout_rows"] == len(OLD)
+
+
+def test_the_deployed_pickle_opens_in_a_plain_python_and_answers_in_the_users_labels(project):
+    code = (
+        "import pickle, pandas as pd\n"
+        f"model = pickle.load(open({str(project / 'model' / 'model.pkl')!r}, 'rb'))\n"
+        f"frame = pd.read_csv({str(project / 'table.csv')!r})\n"
+        "print(sorted(set(model.predict(frame[['a', 'b', 'plan']]))))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/")
+    assert done.stdout.strip() == "['no', 'yes']"
+
+
+@pytest.mark.parametrize(("labels", "answers"), [((0, 1), {0, 1}), ((False, True), {False, True})])
+def test_labels_keep_their_own_type_in_the_model(tmp_path, labels, answers):
+    frame = OLD.assign(y=np.where(OLD["y"] == "yes", labels[1], labels[0]))
+    config = make_project(tmp_path / "typed", frame)
+    assert continuous_training.main(["--config", str(config), "-q"]) == 0
+    model = pickle.loads((config.parent / "model" / "model.pkl").read_bytes())
+    found = {value.item() for value in model.classes_}
+    assert found == answers
+    assert {type(value) for value in found} == {type(labels[0])}
+
+
+def test_regression_and_multiclass_go_the_same_way(tmp_path, capsys):
+    numbers = OLD.assign(y=(OLD["a"] * 3 + OLD["b"] + np.random.default_rng(1).normal(0, 0.5, len(OLD))).round(4))
+    later = FLIPPED.assign(y=(-3 * FLIPPED["a"] + FLIPPED["b"]).round(4))
+    config = make_project(tmp_path / "numbers", numbers)
+    _, document = run(monitor, capsys, config)
+    assert document["first_model"]["baseline"]["mae"]["value"] < 0.8
+    write_table(config.parent, pd.concat([numbers, later]))
+    _, document = run(monitor, capsys, config)
+    assert document["drift"]["performance"]["metric"] == "mae"
+    assert document["deployed"]
+
+    def thirds(frame, turn):
+        return frame.assign(y=pd.cut(frame["a"] * turn, [-9, -0.4, 0.4, 9], labels=["low", "mid", "high"]))
+
+    config = make_project(tmp_path / "thirds", thirds(OLD, 1))
+    run(monitor, capsys, config)
+    write_table(config.parent, pd.concat([thirds(OLD, 1), thirds(FLIPPED, -1)]))
+    _, document = run(monitor, capsys, config)
+    assert document["drift"]["performance"]["verdict"] == "severe"
+    assert document["deployed"]
+
+
+def test_a_model_goes_on_learning_by_partial_fit(tmp_path, capsys):
+    training = 'estimator = "sklearn.linear_model.SGDClassifier"\nparams = {loss = "log_loss"}\nwindow = "all"\n'
+    config = make_project(tmp_path / "update", OLD, training=training)
+    _, first = run(continuous_training, capsys, config)
+    write_table(config.parent, pd.concat([OLD, FLIPPED]))
+    _, document = run(continuous_training, capsys, config, "--set", "training.update=true")
+    assert document["training"]["window"] == "update"
+    assert document["training"]["rows"] == 3000 - 1200
+    assert document["deployed"]
+    assert first["model"]["version"] == 1
+
+
+def test_too_few_labels_are_said_in_numbers_and_end_with_3(tmp_path, capsys):
+    config = make_project(tmp_path / "few", OLD.head(300))
+    assert continuous_training.main(["--config", str(config)]) == 3
+    assert "training.min_holdout asks for 200" in capsys.readouterr().err
+
+
+def test_without_a_target_nothing_can_be_trained_and_the_key_is_named(tmp_path, capsys):
+    config = make_project(tmp_path / "aimless", OLD, target="")
+    assert continuous_training.main(["--config", str(config)]) == 3
+    assert "data.target" in capsys.readouterr().err
