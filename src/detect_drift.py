@@ -235,7 +235,7 @@ def check_model_performance_drift(
 
 def as_table(data: "str | Path | pd.DataFrame | pa.Table", name: str, settings: "Settings") -> "Table":
     """A table from a path (relative to the current folder), URL, pandas frame or arrow table."""
-    from evergreen.data.chunks import from_tables
+    from evergreen.data.formats.chunks import from_tables
     from evergreen.data.sources import Table, open_table, table_of
 
     if isinstance(data, str | Path):

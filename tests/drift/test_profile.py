@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from evergreen.data.chunks import from_tables
+from evergreen.data.formats.chunks import from_tables
 from evergreen.data.sources import Table
 from evergreen.drift import profile as profiles
 from evergreen.drift.distances import ks_bounds

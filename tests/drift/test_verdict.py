@@ -166,7 +166,17 @@ def test_the_document_is_strict_json_with_the_keys_of_the_contract():
     document = to_document(report)
     assert json.loads(json.dumps(document, allow_nan=False)) == document
     assert list(document) == [
-        *("format", "verdict", "severity", "diagnosis", "reasons", "retraining_recommended", "reference", "current", "columns"),
+        *(
+            "format",
+            "verdict",
+            "severity",
+            "diagnosis",
+            "reasons",
+            "retraining_recommended",
+            "reference",
+            "current",
+            "columns",
+        ),
         *("quality", "joint", "predictions", "target", "performance"),
     ]
     assert document["reference"] == {"rows": 500, "source": "", "from": None, "to": None}
