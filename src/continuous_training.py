@@ -202,6 +202,7 @@ def body(arguments: argparse.Namespace) -> int:
         document = utils.begin_document(order.run, now) | to_document(result) | utils.live_document(store)
         document["seconds"] = round(time.perf_counter() - started, 3)
         document = publish(document, settings, store, now=now, alert_urls=utils.alert_urls(settings))
+        utils.tell_github(document)
     utils.show(document, arguments)
     return ExitCode.REJECTED if arguments.exit_code and result.outcome == "rejected" else ExitCode.OK
 
