@@ -55,7 +55,7 @@ def compare_counts(rows, better, worse, **options):
         ("superior", 1000, 60, 50, "undecided", "may be luck: p = 0.2, the limit is 0.05"),
         ("superior", 10_000, 140, 60, "undecided", "(promotion.min_improvement), and the rows are too few to rule out"),
         ("superior", 100_000, 500, 300, "champion", "Surely less is gained than 0.01"),
-        ("superior", 1000, 10, 40, "champion", "Surely less is gained than 0.01"),
+        ("superior", 1000, 10, 40, "champion", "The challenger is surely worse."),
         ("superior", 1000, 20, 20, "champion", "A tie: the champion stays."),
         ("superior", 1000, 0, 0, "champion", "A tie: the champion stays."),
         ("superior", 199, 60, 0, "undecided", "199 rows are too few to decide: 200 are needed (promotion.min_rows)"),
@@ -98,7 +98,7 @@ def test_relative_metrics_gain_a_share_of_the_champions_score():
     comparison = compare(Predictions(truth + noise), Predictions(truth + 0.9 * noise), truth, "mae")
     assert comparison.gain == pytest.approx(0.1)
     assert comparison.winner == "challenger"
-    assert "gain 10 %" in comparison.reasons[0]
+    assert "gain 10%" in comparison.reasons[0]
     assert set(comparison.scores) >= {"mae", "rmse", "r2"}
 
 
@@ -155,10 +155,20 @@ def test_a_group_that_is_surely_worse_blocks_a_better_model():
     comparison = compare_groups(plans, champion, challenger)
     assert comparison.winner == "champion"
     assert comparison.gain > 0.1
-    assert comparison.reasons[-1].startswith("It is surely worse where plan is 'gold': 0.2 on 300 rows, at least 0.1")
+    assert comparison.reasons[-1].startswith(
+        "But it is surely worse where plan = 'gold' (300 rows, gain -0.2, at most -0.1"
+    )
+    assert comparison.reasons[-1].endswith("a loss of 0.02 is allowed (promotion.max_slice_loss). The champion stays.")
     assert {one.value: one.verdict for one in comparison.slices} == {"basic": "ok", "gold": "worse"}
     assert compare_groups(plans, champion, challenger, max_slice_loss=0.3).winner == "challenger"
     assert compare_groups(plans, champion, challenger, slices=()).winner == "challenger"
+
+
+def test_groups_are_no_reason_where_the_challenger_loses_anyway():
+    place = np.arange(3300)
+    comparison = compare_groups(np.repeat(["basic", "gold"], [3000, 300]), place >= 0, place < 3000)
+    assert {one.value: one.verdict for one in comparison.slices} == {"basic": "ok", "gold": "worse"}
+    assert len(comparison.reasons) == 2
 
 
 def test_a_group_that_may_only_be_unlucky_does_not_block():

@@ -6,7 +6,7 @@ group of rows that is surely worse blocks, and too few rows decide nothing.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -120,7 +120,7 @@ def compare_models(
     slices: tuple[Slice, ...] = ()
     if frame is not None and math.isfinite(gain.value):
         slices = judge_slices(frame, metric, old, new, promotion, seed=seed)
-    worse = [_explain_slice(one, promotion) for one in slices if one.verdict == "worse"]
+    worse = [one for one in slices if one.verdict == "worse"] if winner == "challenger" else []
     return Comparison(
         metric=metric.name,
         higher_is_better=metric.higher_is_better,
@@ -129,8 +129,12 @@ def compare_models(
         gain=gain.value,
         interval=(gain.low, gain.high),
         p_value=gain.p_value,
-        winner="champion" if worse and winner == "challenger" else winner,
-        reasons=(_explain_scores(gain, len(old.truth), metric, promotion), *reasons, *worse),
+        winner="champion" if worse else winner,
+        reasons=(
+            _explain_scores(gain, len(old.truth), metric, promotion),
+            *reasons,
+            *_explain_slices(worse, promotion),
+        ),
         gate=promotion.gate,
         min_improvement=promotion.min_improvement,
         alpha=promotion.alpha / candidates,
@@ -183,6 +187,8 @@ def _decide_superior(
         return "challenger", (f"The gain reaches {wanted} (promotion.min_improvement) and is not luck: {luck}.",)
     if large:
         return "undecided", (f"The gain may be luck: {luck}. The champion stays.",)
+    if gain.high < 0:
+        return "champion", ("The challenger is surely worse. The champion stays.",)
     if gain.high < promotion.min_improvement:
         return "champion", (f"Surely less is gained than {wanted} (promotion.min_improvement). The champion stays.",)
     return "undecided", (
@@ -201,7 +207,9 @@ def _decide_non_inferior(
         return "champion", (f"The challenger is surely worse: {bound}.",)
     if gain.value <= -promotion.min_improvement + ROUNDING:
         return "undecided", (f"It loses {margin} or more (promotion.min_improvement), if not surely: {bound}.",)
-    return "challenger", (f"It is not surely worse ({bound}) and loses less than {margin}, which this gate lets in.",)
+    return "challenger", (
+        f"It is not surely worse ({bound}), nor does it lose {margin} or more: this gate lets it in.",
+    )
 
 
 def _decide_tutorial(
@@ -217,9 +225,9 @@ def _amount(gain: float, metric: Metric) -> str:
     """A gain in words: a share of the score for relative metrics.
 
     >>> _amount(0.034, METRICS["mae"]), _amount(0.034, METRICS["accuracy"])
-    ('3.4 %', '0.034')
+    ('3.4%', '0.034')
     """
-    return f"{100 * gain:.3g} %" if metric.relative else f"{gain:.3g}"
+    return f"{100 * gain:.3g}%" if metric.relative else f"{gain:.3g}"
 
 
 def _explain_scores(gain: Gain, rows: int, metric: Metric, promotion: "PromotionSettings") -> str:
@@ -233,12 +241,20 @@ def _explain_scores(gain: Gain, rows: int, metric: Metric, promotion: "Promotion
     )
 
 
-def _explain_slice(one: Slice, promotion: "PromotionSettings") -> str:
-    assert one.gain is not None and one.interval is not None
-    return (
-        f"It is surely worse where {one.column} is '{one.value}': {-one.gain:.3g} on {one.rows:,} rows, at least "
-        f"{-one.interval[1]:.3g}; {promotion.max_slice_loss:g} is allowed (promotion.max_slice_loss)."
-    )
+def _explain_slices(worse: Sequence[Slice], promotion: "PromotionSettings") -> list[str]:
+    """What blocks, the largest groups first; past three the number is enough."""
+    if not worse:
+        return []
+    named = [
+        f"{one.column} = '{one.value}' ({one.rows:,} rows, gain {one.gain:.3g}, at most {one.interval[1]:.3g})"
+        for one in sorted(worse, key=lambda one: -one.rows)[:3]
+        if one.interval is not None
+    ]
+    more = f" and {len(worse) - 3} more" if len(worse) > 3 else ""
+    return [
+        f"But it is surely worse where {', '.join(named)}{more}; a loss of {promotion.max_slice_loss:g} is allowed "
+        "(promotion.max_slice_loss). The champion stays."
+    ]
 
 
 def _score_both(metric: Metric, champion: Sample, challenger: Sample) -> dict[str, dict[str, float]]:
