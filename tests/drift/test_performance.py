@@ -256,7 +256,7 @@ def test_a_floor_for_an_error_is_a_ceiling():
         config = PerformanceSettings(metric="mae", min_score=ceiling, max_drop=0.2)
         found = judge_performance(y, said, baseline=baseline, settings=config, task="regression")
         assert found.verdict == verdict
-    assert found.reasons[-1].startswith("A loss of 20 % or more is ruled out")
+    assert found.reasons[-1].startswith("A loss of 20% or more is ruled out")
 
 
 def test_other_metrics_have_no_floor_of_their_own():
@@ -277,7 +277,7 @@ def test_other_metrics_have_no_floor_of_their_own():
 def test_the_reasons_carry_every_number():
     found = judged(893, 1204, baseline=accuracy_of(4305, 5000))
     assert found.reasons[0] == (
-        "accuracy fell from 0.861 to 0.742 (drop 0.119, 95 % interval 0.093 to 0.146, 1,204 labelled rows; limit 0.05)."
+        "accuracy fell from 0.861 to 0.742 (drop 0.119, 95% interval 0.093 to 0.146, 1,204 labelled rows; limit 0.05)."
     )
     assert found.reasons[1] == "The loss is surely more than the limit: at least 0.097."
     assert (found.baseline, found.max_drop, found.labelled_rows) == (0.861, 0.05, 1204)
@@ -286,7 +286,7 @@ def test_the_reasons_carry_every_number():
 def test_an_improvement_is_called_one():
     found = judged(950, 1000)
     assert found.verdict == "fine"
-    assert found.reasons[0].startswith("accuracy rose from 0.850 to 0.950 (gain 0.100, 95 % interval 0.0")
+    assert found.reasons[0].startswith("accuracy rose from 0.850 to 0.950 (gain 0.100, 95% interval 0.0")
     assert found.reasons[1].startswith("The model has surely become better, by at least 0.08")
 
 

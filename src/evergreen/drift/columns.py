@@ -263,7 +263,7 @@ def _effect_words(column: Measurement, criterion: Criterion) -> str:
     limit = f"limit {100 * criterion.threshold:g} points"
     if criterion.statistic == "missing":
         before, after = 100 * (column.missing_reference or 0), 100 * (column.missing_current or 0)
-        return f"Missing values: {before:.1f} % before, {after:.1f} % now ({limit})"
+        return f"Missing values: {before:.1f}% before, {after:.1f}% now ({limit})"
     if criterion.statistic == "group":
         return f"{column.mover} ({limit})"
     words = STATISTICS[criterion.statistic].words

@@ -266,4 +266,4 @@ def _curve(column: NumberProfile) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
+    return f"{100 * share:.1f}%"

@@ -34,16 +34,16 @@ def amount(value: float, relative: bool) -> str:
     """A drop or a limit: percent for shares of the baseline, plain otherwise.
 
     >>> amount(0.119, False), amount(0.119, True)
-    ('0.119', '11.9 %')
+    ('0.119', '11.9%')
     """
-    return f"{100 * value:.1f} %" if relative else number(value)
+    return f"{100 * value:.1f}%" if relative else number(value)
 
 
 def limit_words(limit: float, relative: bool) -> str:
     """A limit as it stands in the configuration.
 
     >>> limit_words(0.05, False), limit_words(0.05, True)
-    ('0.05', '5 %')
+    ('0.05', '5%')
     """
     return percent(limit) if relative else f"{limit:g}"
 
@@ -52,9 +52,9 @@ def percent(share: float) -> str:
     """A share in percent, without digits that say nothing.
 
     >>> percent(0.95)
-    '95 %'
+    '95%'
     """
-    return f"{100 * share:g} %"
+    return f"{100 * share:g}%"
 
 
 def drop_words(report: "PerformanceReport", confidence: float) -> str:
