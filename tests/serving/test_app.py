@@ -8,6 +8,7 @@ import threading
 import time
 
 import httpx
+import jsonschema
 import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -279,7 +280,7 @@ def test_without_a_model_it_is_alive_not_ready_and_says_what_to_do(tmp_path):
         assert "Train the first one" in client.get("/readyz").json()["problem"]
         for answer in (client.get("/model"), client.post("/predict", json={"row": GOOD_ROW})):
             assert answer.status_code == 503
-            assert "there is no model" in answer.json()["detail"]
+            assert answer.json()["detail"] == "There is no model in service; /readyz has the reason."
         assert figures(client)[("evergreen_ready",)] == 0
 
 
@@ -288,8 +289,44 @@ def test_the_description_of_the_service_names_every_answer(churn):
     description = client.get("/openapi.json").json()
     predict = description["paths"]["/predict"]["post"]
     assert set(predict["responses"]) == {"200", "400", "408", "413", "415", "422", "503"}
-    assert len(predict["requestBody"]["content"]["application/json"]["schema"]["oneOf"]) == 2
     assert client.get("/docs").status_code == 200
+
+
+def schema_of(client):
+    body = client.get("/openapi.json").json()["paths"]["/predict"]["post"]["requestBody"]
+    return body["content"]["application/json"]["schema"]
+
+
+@pytest.mark.parametrize(
+    ("document", "fits"),
+    [
+        ({"row": GOOD_ROW}, True),
+        ({"rows": [GOOD_ROW, {**GOOD_ROW, "age": None, "customer_id": 7}]}, True),
+        ({"row": {**GOOD_ROW, "plan": 7}}, True),
+        ({"row": {**GOOD_ROW, "age": "42"}}, False),
+        ({"row": {**GOOD_ROW, "member": "yes"}}, False),
+        ({"row": {**GOOD_ROW, "odd": 1}}, False),
+        ({"row": {"age": 42}}, False),
+        ({"rows": []}, False),
+        ({"rows": [GOOD_ROW] * 51}, False),
+        ({"row": GOOD_ROW, "rows": [GOOD_ROW]}, False),
+    ],
+)
+def test_the_description_knows_the_features_of_the_model_as_the_server_does(churn, document, fits):
+    *_, client = churn
+    assert jsonschema.Draft202012Validator(schema_of(client)).is_valid(document) == fits
+    assert (client.post("/predict", json=document).status_code == 200) == fits
+
+
+def test_the_description_follows_the_model_in_service(tmp_path, quick_looks):
+    frame, store = customers(target="spend"), SmallStore(tmp_path)
+    with server_of(app_over(store)) as address, httpx.Client(base_url=address) as client:
+        row = schema_of(client)["oneOf"][0]["properties"]["row"]
+        assert "properties" not in row
+        store.deploy(constant_model(1), contract_of(frame, tmp_path, "spend"), 1)
+        wait_until(lambda: client.get("/readyz").status_code == 200)
+        row = schema_of(client)["oneOf"][0]["properties"]["row"]
+        assert row["required"] == ["age", "income", "member", "plan"]
 
 
 # Figures
@@ -392,6 +429,12 @@ def test_a_broken_live_file_leaves_the_last_good_model_answering_and_is_shown(tm
         assert figures(client)[("evergreen_model_reload_failures_total",)] >= 1
         store.store.model_path.write_bytes(good)
         wait_until(lambda: not client.get("/readyz").json()["problem"])
+
+
+def test_a_problem_that_stays_is_logged_once_and_counted_every_time(tmp_path, quick_looks, caplog):
+    with server_of(app_over(SmallStore(tmp_path))) as address, httpx.Client(base_url=address) as client:
+        wait_until(lambda: figures(client)[("evergreen_model_reload_failures_total",)] >= 3)
+    assert caplog.text.count("there is no model") == 1
 
 
 def test_the_first_model_is_taken_into_service_without_a_restart(tmp_path, quick_looks):

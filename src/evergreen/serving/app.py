@@ -29,6 +29,7 @@ from evergreen.serving.rows import RequestError, features_of, parse_json, rows_o
 from evergreen.settings import ServingSettings, Settings
 
 BODY_SECONDS = 30.0  # for a body to arrive; a client that takes longer holds a connection for nothing
+NO_MODEL = "There is no model in service; /readyz has the reason."
 LOCAL = ("127.0.0.1", "localhost", "::1")
 
 logger = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ def create_app(settings: Settings, *, shared_metrics: bool = False) -> FastAPI:
     _add_predict(app, live, metrics, settings.serving)
     _add_health(app, live)
     _add_metrics(app, metrics)
+    _describe_live_features(app, live, settings.serving.max_rows)
     app.add_exception_handler(RequestError, _refuse)
     app.add_exception_handler(Exception, _fail)
     if settings.serving.host in LOCAL:
@@ -67,7 +69,6 @@ def _add_predict(app: FastAPI, live: LiveModel, metrics: Metrics, limits: Servin
     @app.post(
         "/predict",
         summary="Predict rows",
-        openapi_extra={"requestBody": documents.request_body()},
         responses={
             200: {"model": documents.PredictAnswer},
             **documents.errors(400, 408, 413, 415, 422, 503),
@@ -86,7 +87,7 @@ def _add_predict(app: FastAPI, live: LiveModel, metrics: Metrics, limits: Servin
         body = await _read_body(request, int(limits.max_body_mb * 1e6))
         loaded = live.loaded
         if loaded is None:
-            raise RequestError(503, f"There is no model to predict with: {live.problem}")
+            raise RequestError(503, NO_MODEL)
         return JSONResponse(await run_in_threadpool(_answer, loaded, body, limits.max_rows, metrics))
 
 
@@ -182,7 +183,7 @@ def _add_health(app: FastAPI, live: LiveModel) -> None:
         """The contract of the features and what is known of the model that answers now."""
         loaded = live.loaded
         if loaded is None:
-            raise RequestError(503, f"There is no model: {live.problem}")
+            raise RequestError(503, NO_MODEL)
         return documents.summarize_model(loaded)
 
 
@@ -190,6 +191,19 @@ def _add_metrics(app: FastAPI, metrics: Metrics) -> None:
     @app.get("/metrics", summary="Figures for Prometheus", response_class=PlainTextResponse)
     def figures() -> PlainTextResponse:
         return PlainTextResponse(metrics.render(), media_type=CONTENT_TYPE_LATEST)
+
+
+def _describe_live_features(app: FastAPI, live: LiveModel, max_rows: int) -> None:
+    """Let /openapi.json, and so /docs, name the features of the model that is in service when it is asked for."""
+    describe = app.openapi
+
+    def describe_now() -> dict[str, Any]:
+        contract = live.loaded.contract if live.loaded else None
+        description = describe()
+        description["paths"]["/predict"]["post"]["requestBody"] = documents.request_body(contract, max_rows)
+        return description
+
+    app.openapi = describe_now  # type: ignore[method-assign]
 
 
 async def _refuse(_request: Request, error: Exception) -> JSONResponse:

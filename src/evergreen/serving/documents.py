@@ -5,27 +5,21 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from evergreen.data.schema import Column, Contract
 from evergreen.serving.live_model import LoadedModel
-from evergreen.serving.rows import RequestError
+from evergreen.serving.rows import RequestError, known_besides
 
-Value = str | float | bool | None
 Label = str | int | float | bool
+
+VALUES: dict[str, dict[str, Any]] = {
+    "number": {"type": ["number", "null"]},
+    "boolean": {"enum": [True, False, 1, 0, None]},
+    "category": {"type": ["string", "number", "boolean", "null"]},
+}
 
 
 class Document(BaseModel):
     model_config = ConfigDict(extra="forbid")
-
-
-class Rows(Document):
-    """Many rows."""
-
-    rows: list[dict[str, Value]] = Field(min_length=1, description="feature → value, each row with every feature")
-
-
-class Row(Document):
-    """One row."""
-
-    row: dict[str, Value] = Field(description="feature → value, with every feature")
 
 
 class ModelName(Document):
@@ -33,7 +27,7 @@ class ModelName(Document):
     version: int
 
 
-class Warning(Document):
+class FoundWarning(Document):
     feature: str
     warning: Literal["unseen_category"]
     rows: int = Field(description="how many rows")
@@ -44,7 +38,7 @@ class PredictAnswer(Document):
     predictions: list[Label] = Field(description="one per row, in their order and in the target's own type")
     probabilities: list[dict[str, float]] | None = Field(description="class → probability; null without classes")
     model: ModelName = Field(description="the model that made these predictions")
-    warnings: list[Warning]
+    warnings: list[FoundWarning]
 
 
 class FoundProblem(Document):
@@ -89,10 +83,28 @@ class ModelSummary(Document):
     parent: str | None
 
 
-def request_body() -> dict[str, Any]:
-    """The request body of `/predict` for OpenAPI; the server reads it itself, strictly and within its limits."""
-    schemas = [shape.model_json_schema() for shape in (Rows, Row)]
-    return {"required": True, "content": {"application/json": {"schema": {"oneOf": schemas}}}}
+def request_body(contract: Contract | None, max_rows: int) -> dict[str, Any]:
+    """The request body of `/predict` for OpenAPI, with the features of the model in service where there is one.
+
+    The server reads the body itself, strictly and within its limits.
+    """
+    row: dict[str, Any] = {"type": "object", "description": "feature → value, with every feature"}
+    if contract:
+        row["properties"] = {column.name: _describe_value(column) for column in contract.columns}
+        row["properties"] |= {name: {"description": "passed over"} for name in known_besides(contract)}
+        row |= {"required": list(contract.features), "additionalProperties": False}
+    rows = {"type": "array", "items": row, "minItems": 1, "maxItems": max_rows}
+    shapes = [
+        {"type": "object", "properties": {name: shape}, "required": [name], "additionalProperties": False}
+        for name, shape in (("row", row), ("rows", rows))
+    ]
+    return {"required": True, "content": {"application/json": {"schema": {"oneOf": shapes}}}}
+
+
+def _describe_value(column: Column) -> dict[str, Any]:
+    known = {"number": (column.low, column.high), "category": column.categories[:3], "boolean": ()}[column.kind]
+    examples = [each for each in known if each is not None]
+    return {**VALUES[column.kind], **({"examples": examples} if examples else {})}
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:

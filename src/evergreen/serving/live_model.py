@@ -85,8 +85,9 @@ class LiveModel:
         self.metrics.ready.set(1)
 
     def _keep_last(self, problem: str) -> None:
-        kept = f"still serving {self.loaded.card.name}" if self.loaded else "nothing to serve"
-        logger.error("%s (%s)", problem, kept)
+        if problem != self.problem:  # said once, however often it is tried again
+            kept = f"still serving {self.loaded.card.name}" if self.loaded else "nothing to serve"
+            logger.error("%s (%s)", problem, kept)
         self.problem = problem
         self._retry_at = time.monotonic() + RETRY_SECONDS
         self.metrics.reload_failures.inc()

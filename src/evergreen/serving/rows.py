@@ -102,9 +102,14 @@ def features_of(rows: list[dict[str, Any]], contract: Contract) -> "pd.DataFrame
     return conform(frame, contract)
 
 
+def known_besides(contract: Contract) -> tuple[str, ...]:
+    """Columns of the reference that are no features: identifiers, times, the target."""
+    return contract.others + ((contract.target.name,) if contract.target else ())
+
+
 def _unknown_names(rows: list[dict[str, Any]], contract: Contract, wrong: Counter[str]) -> Iterator[Problem]:
     """Names that were in no column of the reference; its other columns may be sent and are passed over."""
-    known = {*contract.features, *contract.others, *([contract.target.name] if contract.target else [])}
+    known = {*contract.features, *known_besides(contract)}
     for number, row in enumerate(rows):
         for name in sorted(row.keys() - known):
             wrong[""] += 1
