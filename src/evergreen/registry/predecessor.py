@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from evergreen.data.batches import Batch, read_batch
-from evergreen.data.sources import Table
-from evergreen.data.windows import current_window, find_maturity, read_timeline
+from evergreen.data.batches import read_batch
+from evergreen.data.sources import Table, Window
+from evergreen.data.windows import Maturity, current_window, find_maturity, read_timeline
 from evergreen.registry.cards import Card
 from evergreen.registry.describing import last_key_of, open_model
 from evergreen.registry.journal import GOES_LIVE, Entry
@@ -33,17 +33,20 @@ def watch_predecessor(
     yet. There is a look in every run, so the k-th may spend only alpha / k(k + 1): over all looks
     together the chance of going back to a model that is no better stays below `promotion.alpha`.
     """
-    before, since = store.predecessor(), _entries_since_deploy(store)
-    if before is None or since is None:
+    before, since, live = store.predecessor(), _entries_since_deploy(store), store.live()
+    if before is None or since is None or live is None:
         return None
-    (live, card), (predecessor, _) = open_model(store), open_model(store, before)
-    rows = _rows_since(table, {*live.contract.features, *predecessor.contract.features}, card, settings)
-    if len(rows) < settings.promotion.min_rows:
+    window, maturity = _stretch_since(table, live.card, settings)
+    if maturity.labelled_rows < settings.promotion.min_rows:
         return None
+    (champion, card), (predecessor, _) = open_model(store), open_model(store, before)
+    features = sorted({*champion.contract.features, *predecessor.contract.features})
+    batch = read_batch(table, window, features, settings.data, card.task)
+    rows = batch.rows(batch.labelled & batch.before(maturity.until))
     look = 1 + sum(entry.event == "run" and bool(entry.get("watched")) for entry in since)
     strict = settings.promotion.model_copy(update={"gate": "superior"})
     found = compare(
-        live.answer(rows, card.task),
+        champion.answer(rows, card.task),
         predecessor.answer(rows, card.task),
         rows,
         settings.model_copy(update={"promotion": strict}),
@@ -64,10 +67,8 @@ def _entries_since_deploy(store: Store) -> tuple[Entry, ...] | None:
     return entries[places[-1] :] if places and entries[places[-1]].event == "deploy" else None
 
 
-def _rows_since(table: Table, features: set[str], card: Card, settings: Settings) -> Batch:
-    """The labelled rows after the live model's last, as far as their labels are complete."""
+def _stretch_since(table: Table, card: Card, settings: Settings) -> tuple[Window, Maturity]:
+    """The rows after the model's last, and how far their labels are complete."""
     timeline = read_timeline(table, settings.data)
     window = current_window(timeline, last_key_of(card), settings.data)
-    maturity = find_maturity(timeline, window, settings.data)
-    rows = read_batch(table, window, sorted(features), settings.data, card.task)
-    return rows.rows(rows.labelled & rows.before(maturity.until))
+    return window, find_maturity(timeline, window, settings.data)

@@ -50,7 +50,6 @@ def _template() -> "Template":
     from jinja2 import Environment, FileSystemLoader
 
     environment = Environment(
-        finalize=_keep_percent,
         loader=FileSystemLoader(FOLDER),
         autoescape=True,
         trim_blocks=True,
@@ -59,11 +58,6 @@ def _template() -> "Template":
     environment.globals |= {"w": words, "f": figures, "charts": charts, "marks": MARKS}
     environment.globals |= {"winner_words": winner_words}
     return environment.get_template("report.html.j2")
-
-
-def _keep_percent(value: Any) -> Any:
-    """A percent sign stays on the line of its number."""
-    return value.replace(" %", "\u00a0%") if type(value) is str else value
 
 
 def _gates(shown: Document) -> list[dict[str, Any]]:
