@@ -179,6 +179,15 @@ def test_a_group_that_may_only_be_unlucky_does_not_block():
     assert {one.value: one.verdict for one in comparison.slices} == {"basic": "ok", "gold": "ok"}
 
 
+def test_the_more_groups_are_looked_at_the_more_certain_a_loss_must_be():
+    place, truth = np.arange(3300), make_truth(3300)
+    champion, challenger = answers(place >= 400, truth), answers((place < 3000) | (place >= 3016), truth)
+    frame = pd.DataFrame({"plan": np.repeat(["basic", "gold"], [3000, 300])})
+    assert compare(champion, challenger, truth, frame=frame).winner == "champion"
+    more = {f"other {number}": np.resize(["a", "b"], 3300) for number in range(9)}
+    assert compare(champion, challenger, truth, frame=frame.assign(**more)).winner == "challenger"
+
+
 def test_a_group_with_too_few_rows_is_unknown_and_missing_values_are_a_group():
     plans = np.repeat(np.array(["basic", "gold", None], dtype=object), [1000, 99, 101])
     place = np.arange(1200)
