@@ -7,12 +7,14 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from typing import get_args
 
 import pytest
 from projects import PROJECT
 
+from evergreen.drift.columns import STATISTICS
 from evergreen.errors import ExitCode
-from evergreen.settings import Settings, load
+from evergreen.settings import Settings, Statistic, load
 
 README = (PROJECT / "README.md").read_text()
 CONFIG = (PROJECT / "config.toml").read_text()
@@ -66,6 +68,12 @@ def test_all_settings_are_listed_with_their_defaults_and_the_reasons_of_the_file
     assert {key: json.loads(default) for key, (default, _) in listed.items()} == expected
     for key, (_, reason) in listed.items():
         assert reason in CONFIG, key
+
+
+def test_the_statistics_are_listed_with_their_default_thresholds():
+    listed = {row[0].strip("`"): float(row[2]) for row in table_rows("| `statistic` |")}
+    named = set(get_args(Statistic)) - {"default"}
+    assert listed == {name: STATISTICS[name].threshold for name in named}
 
 
 def test_the_settings_shown_for_an_own_table_are_accepted(tmp_path):
