@@ -9,7 +9,7 @@ import pytest
 SRC = Path(__file__).parent.parent / "src"
 FLOORS = [
     {"errors"},
-    {"files"},
+    {"files", "by_name", "verdicts"},
     {"settings"},
     {"data"},
     {"scoring"},

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from evergreen.settings import PolicySettings
+from evergreen.verdicts import shows_loss
 
 SEVERITIES = ("minor", "moderate", "major")
-LOSSES = {"degraded", "severe", "breach"}
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def _drift_reasons(signals: Signals, settings: PolicySettings) -> list[str]:
 
 
 def _performance_reasons(signals: Signals, settings: PolicySettings) -> list[str]:
-    return [signals.performance_reason] if signals.performance in LOSSES else []
+    return [signals.performance_reason] if shows_loss(signals.performance) else []
 
 
 def _age_reasons(signals: Signals, settings: PolicySettings) -> list[str]:

@@ -351,8 +351,8 @@ def test_a_function_of_the_user_gives_a_table(tmp_path):
     refuse(f"{source}:nothing", tmp_path, DataError, "returned NoneType; expected a pandas DataFrame or an Arrow table")
     refuse(f"{source}:twins", tmp_path, DataError, "names appear more than once: a")
     refuse(f"{source}:mixed", tmp_path, DataError, "column a with type object")
-    refuse(f"{source}:gone", tmp_path, UsageError, "has no function 'gone'")
-    refuse("no_such_module:f", tmp_path, UsageError, "no module 'no_such_module', neither installed nor in")
+    refuse(f"{source}:gone", tmp_path, UsageError, "has no 'gone'")
+    refuse("no_such_module:f", tmp_path, UsageError, "can't import no_such_module .* has to be installed, or lie in")
 
 
 def test_a_frame_in_memory_is_a_table():

@@ -126,7 +126,7 @@ def test_a_factory_of_the_users_is_used_as_it_is(tmp_path):
     [
         ("sklearn.ensemble.NoSuchForest", {}, "sklearn.ensemble has no 'NoSuchForest'"),
         ("no_such_package.Model", {}, "can't import no_such_package"),
-        ("forest", {}, "Use 'auto', 'package.Class' or 'module:factory'"),
+        ("forest", {}, "expected 'module:function' or 'package.Class'"),
         ("no_such_module:make", {}, "can't import no_such_module"),
         ("auto", {"depth": 3}, "does not take them: got an unexpected keyword argument 'depth'"),
         ("sklearn.preprocessing.StandardScaler", {}, "gives a StandardScaler without fit and predict"),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin
 from small_tables import make_amounts, make_features, make_job, make_labels
 
 from evergreen.errors import DataError, TrainingError, UsageError
@@ -15,6 +16,7 @@ from evergreen.files import digest_of
 from evergreen.settings import ComputeSettings, PerformanceSettings
 from evergreen.training.children import Limits
 from evergreen.training.fitting import fit, fit_in_child, limits_of
+from evergreen.training.search import search_params
 
 FRAME = make_features(1500)
 LABELS = make_labels(FRAME)
@@ -160,7 +162,7 @@ def test_a_window_that_is_named_is_what_is_learned_from(window, rows):
     assert (fitted.window, fitted.rows, fitted.candidates) == (window, rows, ())
 
 
-@pytest.mark.parametrize(("window", "message"), [("10d", "needs data.time"), ("soon", "'auto', 'all', or a number")])
+@pytest.mark.parametrize(("window", "message"), [("10d", "needs data.time"), ("soon", "or 'all', or a number")])
 def test_a_window_that_can_not_be_cut_is_refused(window, message):
     keys = TIMES if window == "soon" else None
     with pytest.raises(UsageError, match=message):
@@ -201,6 +203,38 @@ def test_the_search_finds_the_parameter_that_matters_in_time_order():
     fitted = fit(make_job(FRAME, LABELS, search={"max_iter": [1, 60], "learning_rate": [0.0001, 0.1]}, window="all"))
     assert fitted.params == {"max_iter": 60, "learning_rate": 0.1}
     assert pickle.loads(fitted.pickle)[-1].max_iter == 60
+
+
+def test_the_search_takes_errors_as_what_they_are():
+    amounts = make_amounts(FRAME)
+    fitted = fit(make_job(FRAME, amounts, task="regression", search={"max_iter": [1, 60]}, window="all"))
+    assert fitted.params == {"max_iter": 60}
+
+
+class Remembers(ClassifierMixin, BaseEstimator):
+    """Knows the newest row it has seen."""
+
+    def __init__(self, depth=1):
+        self.depth = depth
+
+    def fit(self, X, y):
+        self.newest_ = X.index.max()
+        return self
+
+
+def test_every_fold_of_a_search_is_judged_on_rows_later_than_those_it_learned_from():
+    distances = []
+
+    def judge(model, features, labels):
+        distances.append(features.index.min() - model.newest_)
+        return model.depth
+
+    best = search_params(
+        Remembers(), FRAME, LABELS, {"depth": [1, 2, 3]}, folds=3, seed=0, scorer=judge, fit_arguments={}
+    )
+    assert best == {"depth": 3}
+    assert len(distances) > 3
+    assert min(distances) > 0
 
 
 def test_a_large_grid_is_sampled(monkeypatch):

@@ -4,20 +4,19 @@
 exactly. Reading is streamed: only the columns asked for, a chunk of rows at a time.
 """
 
-import importlib
 import logging
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
+from evergreen.by_name import find_by_name
 from evergreen.data.arrays import from_mask, to_numpy
 from evergreen.data.formats.chunks import TIME, Chunks, align, check_names, from_tables, join_chunks
 from evergreen.data.formats.missing import clean
@@ -251,27 +250,13 @@ def table_of(frame: "pd.DataFrame", name: str) -> Table:
 
 
 def _call_function(source: str, root: Path) -> Chunks:
-    module, _, attribute = source.partition(":")
-    function = _find_function(module, attribute, root)
-    result = function()
+    result = find_by_name(source, root, setting="source")()
     if type(result).__name__ == "DataFrame" and hasattr(result, "columns"):
         result = _from_frame(source, result)
     if not isinstance(result, pa.Table):
         raise DataError(f"{source}: returned {type(result).__name__}; expected a pandas DataFrame or an Arrow table.")
     check_names(source, result.column_names)
     return from_tables([result])
-
-
-def _find_function(module: str, attribute: str, root: Path) -> Any:
-    sys.path.insert(0, str(root.resolve()))
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except ModuleNotFoundError as error:
-        raise UsageError(f"{module}:{attribute}: no module '{error.name}', neither installed nor in {root}.") from None
-    except AttributeError:
-        raise UsageError(f"{module}:{attribute}: the module '{module}' has no function '{attribute}'.") from None
-    finally:
-        sys.path.remove(str(root.resolve()))
 
 
 def _from_frame(source: str, frame: "pd.DataFrame") -> pa.Table:

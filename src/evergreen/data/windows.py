@@ -140,21 +140,28 @@ def current_window(timeline: Timeline, seen_until: datetime | int | None, settin
     """
     keys = timeline.keys
     first = 0 if seen_until is None else int(np.searchsorted(keys, _as_key(seen_until), "right"))
-    first = max(first, _first_of_newest(keys, settings.current_window))
+    first = max(first, first_of_newest(keys, settings.current_window, "data.current_window"))
     return Window(_next_key(keys) if first == len(keys) else to_key(keys[first]), None)
 
 
-def _first_of_newest(keys: np.ndarray, stretch: str) -> int:
+def first_of_newest(keys: np.ndarray, stretch: str, setting: str) -> int:
+    """Position at which the newest stretch of sorted keys begins: `all`, a number of rows, or a length of time.
+
+    `setting` names the key in the `UsageError` for what is none of these.
+
+    >>> first_of_newest(np.arange(1000), "300", "training.window")
+    700
+    """
     if stretch == "all":
         return 0
     if stretch.isdigit():
         return max(0, len(keys) - int(stretch))
     if keys.dtype.kind != "M":
-        raise UsageError(f"data.current_window = '{stretch}' is a length of time, which needs data.time; or give rows.")
+        raise UsageError(f"{setting} = '{stretch}' is a length of time, which needs data.time; or give rows.")
     try:
         length = parse_duration(stretch)
     except ValueError as error:
-        raise UsageError(f"data.current_window: {error}, or 'all', or a number of rows.") from None
+        raise UsageError(f"{setting}: {error}, or 'all', or a number of rows.") from None
     return int(np.searchsorted(keys, keys[-1] - np.timedelta64(length or timedelta(0)), "right"))
 
 

@@ -36,11 +36,11 @@ from evergreen.scoring.metrics import (
 )
 from evergreen.scoring.predictions import Predictions, predict
 from evergreen.settings import PerformanceSettings
+from evergreen.verdicts import shows_loss
 
 if TYPE_CHECKING:
     from evergreen.data.windows import Maturity
 
-LOSS = ("severe", "breach", "degraded")
 AUTO_FLOOR = {"accuracy": 0.80}
 MAX_BLOCKS = 20
 
@@ -296,7 +296,7 @@ def diagnose(drifted: bool | None, performance_verdict: str | None) -> str:
     >>> diagnose(False, "severe")
     'Loss without drift: the same inputs have other outcomes now (concept change). Retrain on the newest data.'
     """
-    lost = True if performance_verdict in LOSS else False if performance_verdict == "fine" else None
+    lost = shows_loss(performance_verdict)
     if drifted is None or lost is None:
         return words.undiagnosed(drifted, lost)
     return words.DIAGNOSES[drifted, lost]
@@ -354,7 +354,7 @@ def check_model_performance_drift(
         settings=settings,
         task=task,
     )
-    drifted = True if report.verdict in LOSS else False if report.verdict == "fine" else None
+    drifted = shows_loss(report.verdict)
     return PerformanceCheck(
         drifted,
         report.verdict,

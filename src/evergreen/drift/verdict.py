@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from evergreen.drift.columns import ColumnDrift
 from evergreen.drift.profile import Profile
+from evergreen.verdicts import shows_loss
 
 if TYPE_CHECKING:
     from evergreen.data.schema import Finding
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from evergreen.settings import DriftSettings
 
 FORMAT = 1
-LOSSES = ("degraded", "severe", "breach")
 ORDER = ("invalid", "drift", "watch", "no_drift", "not_enough_evidence", "skipped")
 NAMED = 5  # columns named in a sentence
 
@@ -73,12 +73,17 @@ class DriftReport:
         """Names of the feature columns that drifted."""
         return tuple(column.name for column in self.columns if column.status == "drift")
 
+    @property
+    def lost(self) -> bool:
+        """Whether a loss of performance has been shown."""
+        return self.performance is not None and shows_loss(self.performance.verdict) is True
+
     def __str__(self) -> str:
         """Headline and reasons, in the words the field knows."""
         headlines = []
         if self.verdict == "drift":
             headlines.append("DATA DRIFT DETECTED!")
-        if self.performance is not None and self.performance.verdict in LOSSES:
+        if self.lost:
             headlines.append("PERFORMANCE DRIFT DETECTED!")
         if self.retraining_recommended:
             headlines.append("RETRAINING RECOMMENDED")
@@ -193,8 +198,7 @@ def _diagnose(report: DriftReport) -> str | None:
 
 def _recommends(report: DriftReport) -> bool:
     families = (report.verdict, report.predictions.verdict if report.predictions else "")
-    lost = report.performance is not None and report.performance.verdict in LOSSES
-    return ("drift" in families or lost) and not any(finding.blocking for finding in report.quality)
+    return ("drift" in families or report.lost) and not any(finding.blocking for finding in report.quality)
 
 
 def _impact(column: ColumnDrift) -> tuple[int, float, float]:

@@ -20,6 +20,7 @@ from evergreen.errors import IntegrityError
 from evergreen.files import digest_of, read_bytes, write_atomic
 from evergreen.reporting import words
 from evergreen.reporting.documents import showable, to_json
+from evergreen.verdicts import shows_loss
 
 if TYPE_CHECKING:
     from apprise import NotifyBase
@@ -85,8 +86,7 @@ def _states(shown: words.Document) -> dict[str, tuple[str, bool | None, str, str
     """State → (event, on / off / unknown, title when it begins, title when it clears)."""
     moved = words.has_data_drift(shown) or words.has_prediction_drift(shown)
     calm = (shown.get("drift") or {}).get("verdict") == "no_drift"
-    performance = (words.performance_of(shown) or {}).get("verdict")
-    lost = True if performance in words.LOST else False if performance == "fine" else None
+    lost = shows_loss((words.performance_of(shown) or {}).get("verdict"))
     return {
         "failed": ("failed", bool(shown.get("failure")), "RUN FAILED!", "runs succeed again"),
         "bad data": (

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from evergreen.reporting.figures import counted, duration, interval, listed, percent, score, signed
+from evergreen.verdicts import shows_loss
 
 Document = Mapping[str, Any]
 
-LOST = ("degraded", "severe", "breach")
 STATUS_WORDS = {
     "drift": "drift",
     "watch": "watch",
@@ -102,8 +102,7 @@ def has_prediction_drift(document: Document) -> bool:
 
 def has_lost(document: Document) -> bool:
     """Whether the run's verdict on the model's performance is a loss."""
-    performance = performance_of(document)
-    return performance is not None and performance["verdict"] in LOST
+    return shows_loss((performance_of(document) or {}).get("verdict")) is True
 
 
 def is_alarming(document: Document) -> bool:
@@ -172,7 +171,7 @@ def title(document: Document) -> str:
         return "The data can't be trusted"
     if not verdict and (outcome := outcome_of(document)):
         return _trained_title(outcome, "first model" if document.get("first_model") else "new model")
-    if verdict == "no_drift" and has_prediction_drift(document) and performance not in LOST:
+    if verdict == "no_drift" and has_prediction_drift(document) and not shows_loss(performance):
         return "The model answers differently" + _outcome_clause(document)
     return _diagnosis(verdict, performance) + _outcome_clause(document)
 
@@ -183,7 +182,7 @@ def _trained_title(outcome: str, model: str) -> str:
 
 
 def _diagnosis(verdict: str | None, performance: str | None) -> str:
-    if performance in LOST:
+    if shows_loss(performance):
         inputs = {
             "drift": "The data drifted and the model got worse",
             "no_drift": "The model got worse on unmoved data",

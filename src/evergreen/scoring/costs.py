@@ -1,13 +1,12 @@
 """What wrong answers cost, in the user's own unit: a matrix from the configuration or a function of hers."""
 
-import importlib
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from evergreen.by_name import find_by_name
 from evergreen.data.labels import find_label
 from evergreen.errors import UsageError
 from evergreen.scoring.measures import Measure, Measurement, Sample, mean_of
@@ -77,15 +76,6 @@ def measure_function(function: CostFunction) -> Measure:
 
 
 def load_function(name: str, root: Path) -> CostFunction:
-    """The function behind `module:function`; the module lies in `root` or on Python's path."""
-    module_name, _, function_name = name.partition(":")
-    if str(root) not in sys.path:
-        sys.path.insert(0, str(root))
-    try:
-        function: CostFunction = getattr(importlib.import_module(module_name), function_name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UsageError(
-            f"performance.cost_function '{name}' can't be loaded: {error}. "
-            f"Expected 'module:function' with the module in {root} or installed."
-        ) from error
+    """The function behind `performance.cost_function`; its module lies in `root` or is installed."""
+    function: CostFunction = find_by_name(name, root, setting="performance.cost_function")
     return function

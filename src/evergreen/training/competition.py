@@ -9,17 +9,15 @@ import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evergreen.errors import UsageError
+from evergreen.data.windows import first_of_newest
 from evergreen.scoring.intervals import spread
 from evergreen.scoring.measures import Measurement
 from evergreen.scoring.metrics import Metric, sample_rows
 from evergreen.scoring.predictions import predict
-from evergreen.settings import parse_duration
 
 if TYPE_CHECKING:
     import pandas
@@ -67,20 +65,9 @@ def first_rows(keys: np.ndarray, windows: Sequence[str]) -> dict[str, int]:
 
 
 def _first_row(keys: np.ndarray, window: str) -> int:
-    n = len(keys)
-    if window == "all":
-        return 0
     if window.endswith("%"):
-        return n - math.ceil(n * float(window[:-1]) / 100)
-    if window.isdigit():
-        return max(0, n - int(window))
-    if keys.dtype.kind != "M":
-        raise UsageError(f"training.window = '{window}' is a length of time, which needs data.time; or give rows.")
-    try:
-        length = parse_duration(window) or timedelta(0)
-    except ValueError as error:
-        raise UsageError(f"training.window: {error}, or 'auto', 'all', or a number of rows.") from None
-    return int(np.searchsorted(keys, keys[-1] - np.timedelta64(length), side="right"))
+        return len(keys) - math.ceil(len(keys) * float(window[:-1]) / 100)
+    return first_of_newest(keys, window, "training.window")
 
 
 def validation_start(keys: np.ndarray) -> int:

@@ -8,15 +8,14 @@ A conformed frame has numbers, booleans and times as `float64` with NaN for miss
 as text with NaN for missing.
 """
 
-import importlib
 import inspect
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evergreen.by_name import find_by_name
 from evergreen.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -47,13 +46,12 @@ def build_estimator(training: "TrainingSettings", contract: "Contract", task: st
     can't be imported or does not take the parameters.
     """
     if ":" in training.estimator:
-        model = _call(_import(training.estimator, ":", root), training.params, training.estimator)
-        return seeded(_checked(model, training.estimator), seed)
+        return seeded(_make(training.estimator, training.params, root), seed)
     name, params = training.estimator, dict(training.params)
     if name == "auto":
         name = AUTO + ("Classifier" if task == "classification" else "Regressor")
         params = AUTO_PARAMS | params
-    model = _checked(_call(_import(name, ".", root), params, name), name)
+    model = _make(name, params, root)
     if training.preprocessing == "auto":
         model = _with_preprocessing(model, contract)
     return seeded(model, seed)
@@ -125,32 +123,15 @@ def address_params(model: Any, names: Sequence[str]) -> dict[str, str]:
     return addresses
 
 
-def _import(name: str, separator: str, root: Path) -> Any:
-    module_name, _, attribute = name.rpartition(separator)
-    if str(root) not in sys.path:
-        sys.path.insert(0, str(root))
-    try:
-        return getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, ValueError) as error:
-        raise UsageError(
-            f"training.estimator = '{name}': can't import {module_name or name} ({error}). "
-            "Use 'auto', 'package.Class' or 'module:factory', and install what it needs."
-        ) from error
-    except AttributeError:
-        raise UsageError(f"training.estimator = '{name}': {module_name} has no '{attribute}'.") from None
-
-
-def _call(factory: Any, params: Mapping[str, Any], name: str) -> Any:
+def _make(name: str, params: Mapping[str, Any], root: Path) -> Any:
+    factory = find_by_name(name, root, setting="training.estimator")
     try:
         inspect.signature(factory).bind(**params)
     except TypeError as error:
         raise UsageError(f"training.params: {name} does not take them: {error}.") from None
     except ValueError:  # no signature to read, as for some compiled classes
         pass
-    return factory(**params)
-
-
-def _checked(model: Any, name: str) -> Any:
+    model = factory(**params)
     if not (hasattr(model, "fit") and hasattr(model, "predict")):
         raise UsageError(f"training.estimator = '{name}' gives a {type(model).__name__} without fit and predict.")
     return model
