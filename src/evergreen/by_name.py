@@ -1,0 +1,32 @@
+"""What a name in the configuration stands for: `module:function` or `package.Class`, often in the user's own code."""
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+from evergreen.errors import UsageError
+
+
+def find_by_name(name: str, root: Path, *, setting: str) -> Any:
+    """The function or class behind a name; its module is installed or lies in `root`.
+
+    `root` stays on Python's path: the user's code may import its neighbours later, and so may a pickle of it.
+    Raises `UsageError` naming the `setting` when there is no such module, or nothing of that name in it.
+
+    >>> find_by_name("json:loads", Path(), setting="data.source")("[1]")
+    [1]
+    """
+    module, _, attribute = name.rpartition(":" if ":" in name else ".")
+    if not module:
+        raise UsageError(f"{setting} = '{name}': expected 'module:function' or 'package.Class'.")
+    if str(root.resolve()) not in sys.path:
+        sys.path.insert(0, str(root.resolve()))
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except ImportError as error:
+        raise UsageError(
+            f"{setting} = '{name}': can't import {module} ({error}). It has to be installed, or lie in {root}."
+        ) from error
+    except AttributeError:
+        raise UsageError(f"{setting} = '{name}': {module} has no '{attribute}'.") from None
