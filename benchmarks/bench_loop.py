@@ -47,8 +47,8 @@ def main() -> None:
     for _ in range(parser.parse_args().runs):
         with tempfile.TemporaryDirectory() as folder:
             config = prepare(Path(folder))
-            for name in rows:
-                rows[name].append(run_once(config))
+            for runs in rows.values():
+                runs.append(run_once(config))
     print(f"{'':<28}{'whole':>8}{'fits':>8}{'scoring':>9}{'loop':>8}   goal for the loop: < {GOAL_SECONDS:g} s a model")
     for name, runs in rows.items():
         whole, fits, scoring = (statistics.median(column) for column in zip(*runs, strict=True))
