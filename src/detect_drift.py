@@ -25,19 +25,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import utils
-from evergreen.errors import DataError, ExitCode, UsageError
+from evergreen.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
     from evergreen.data.batches import Batch
-    from evergreen.data.quality import Finding
     from evergreen.data.sources import Table
     from evergreen.data.windows import Maturity
-    from evergreen.drift.columns import ColumnDrift
     from evergreen.drift.performance import PerformanceCheck
-    from evergreen.drift.profile import Profile
     from evergreen.drift.verdict import DriftReport
     from evergreen.registry.cards import Card
     from evergreen.registry.store import Store
@@ -66,11 +63,18 @@ def check_data_drift(
     >>> str(report).splitlines()[0]
     'DATA DRIFT DETECTED!'
     """
+    from evergreen.data.sources import open_table, table_of
+    from evergreen.drift.tables import compare_tables
     from evergreen.settings import Settings
 
     settings = settings or Settings()
-    tables = as_table(reference, "reference", settings), as_table(current, "current", settings)
-    return compare_tables(*tables, settings, target)
+    tables = [
+        open_table(str(data), settings.data, Path.cwd())
+        if isinstance(data, str | Path)
+        else table_of(data, name, settings.data.missing)
+        for data, name in ((reference, "reference"), (current, "current"))
+    ]
+    return compare_tables(tables[0], tables[1], settings, target)
 
 
 @dataclass(frozen=True)
@@ -178,52 +182,6 @@ def judge_outcomes(
     return {"target": target, "performance": performance}
 
 
-def compare_tables(reference: "Table", current: "Table", settings: "Settings", target: str = "") -> "DriftReport":
-    """The verdict on two tables: profile both on the same bins, judge the columns, conclude."""
-    from evergreen.data.kinds import infer_kinds
-    from evergreen.drift.columns import compare_profiles
-    from evergreen.drift.profile import profile_table
-    from evergreen.drift.verdict import conclude
-
-    if target and target not in reference.types:
-        raise UsageError(f"{reference.name}: no column '{target}' (--target). Found: {', '.join(reference.types)}.")
-    if not reference.types.keys() & current.types.keys():
-        raise DataError(f"{current.name} has no column of {reference.name}. Found: {', '.join(current.types)}.")
-    kinds = infer_kinds(reference, settings.data.kinds)
-    features = {name: kind for name, kind in kinds.items() if name not in (target, *settings.data.exclude)}
-    before = profile_table(reference, kinds)
-    after = profile_table(current, kinds, against=before)
-    logger.info("Compared %s rows with %s rows in %s columns.", f"{after.rows:,}", f"{before.rows:,}", len(kinds))
-    columns = compare_profiles(_part(before, features), _part(after, features), settings.drift)
-    answers = None
-    if target in current.types:
-        answers = compare_profiles(_part(before, [target]), _part(after, [target]), settings.drift)
-    quality = [*find_incomparable(columns), *find_extra(reference, current)]
-    return conclude(before, after, columns, settings.drift, quality=quality, target=answers)
-
-
-def find_incomparable(columns: "tuple[ColumnDrift, ...]") -> "list[Finding]":
-    """Columns that can't be compared, as blocking findings: no model should be trained on such rows."""
-    from evergreen.data.quality import Finding
-
-    return [
-        Finding(column.name, "incomparable", f"{column.name}: {column.reason}", None, None, "data.exclude", True)
-        for column in columns
-        if column.status == "invalid"
-    ]
-
-
-def find_extra(reference: "Table", current: "Table") -> "list[Finding]":
-    """Columns that only the current rows have: shown, harmless."""
-    from evergreen.data.quality import Finding
-
-    return [
-        Finding(name, "extra_column", f"column '{name}' is not in the reference.", None, None, "data.exclude", False)
-        for name in current.types
-        if name not in reference.types
-    ]
-
-
 def check_model_performance_drift(
     model: Any, X_test: Any, y_test: Any, baseline_accuracy: float, threshold: float = 0.05
 ) -> "PerformanceCheck":
@@ -233,32 +191,12 @@ def check_model_performance_drift(
     return check(model, X_test, y_test, baseline_accuracy, threshold)
 
 
-def as_table(data: "str | Path | pd.DataFrame | pa.Table", name: str, settings: "Settings") -> "Table":
-    """A table from a path (relative to the current folder), URL, pandas frame or arrow table."""
-    from evergreen.data.formats.chunks import from_tables
-    from evergreen.data.sources import Table, open_table, table_of
-
-    if isinstance(data, str | Path):
-        return open_table(str(data), settings.data, Path.cwd())
-    if type(data).__module__.startswith("pyarrow"):
-        chunks = from_tables([data])
-        return Table(name, chunks.types, len(data), "", chunks, settings.data.missing)
-    return table_of(data, name)
-
-
 def exit_code(report: "DriftReport") -> int:
     """The verdict as an exit code, for `--exit-code`."""
-    from evergreen.drift.verdict import LOSSES
-
-    lost = report.performance is not None and report.performance.verdict in LOSSES
     families = [part.verdict for part in (report.predictions, report.target) if part is not None]
-    if lost or "drift" in (report.verdict, *families):
+    if report.lost or "drift" in (report.verdict, *families):
         return ExitCode.DRIFT
     return ExitCode.NOT_ENOUGH_EVIDENCE if report.verdict == "not_enough_evidence" else ExitCode.OK
-
-
-def _part(profile: "Profile", names: Any) -> "Profile":
-    return replace(profile, columns={name: profile.columns[name] for name in names if name in profile.columns})
 
 
 def body(arguments: argparse.Namespace) -> int:
@@ -284,8 +222,7 @@ def check_files(arguments: argparse.Namespace) -> "DriftReport":
     from evergreen.settings import load
 
     settings = load(arguments.config, os.environ, tuple(arguments.set))
-    tables = [as_table(path, path, settings) for path in (arguments.reference, arguments.current)]
-    return compare_tables(tables[0], tables[1], settings, arguments.target)
+    return check_data_drift(arguments.reference, arguments.current, settings, arguments.target)
 
 
 def check_live_model(arguments: argparse.Namespace) -> "DriftReport":

@@ -16,7 +16,6 @@ from statsmodels.stats.proportion import confint_proportions_2indep, proportion_
 from evergreen.data.labels import label_text
 from evergreen.data.windows import Maturity
 from evergreen.drift.performance import (
-    LOSS,
     check_model_performance_drift,
     diagnose,
     drop_bounds,
@@ -27,6 +26,7 @@ from evergreen.errors import DataError, UsageError
 from evergreen.scoring.metrics import METRICS, Score, exact_score, sample_rows, score, score_all
 from evergreen.scoring.predictions import Predictions
 from evergreen.settings import PerformanceSettings
+from evergreen.verdicts import LOSSES
 
 DEFAULTS = PerformanceSettings()
 
@@ -108,7 +108,8 @@ def chance_of_loss(accuracy, rows, baseline=0.85, baseline_rows=2000):
     chance = 0.0
     for hits in range(int(stats.binom.ppf(1e-5, rows, accuracy)), rows + 1):
         lost = [
-            judged(hits, rows, baseline=accuracy_of(base, baseline_rows), config=off).verdict in LOSS for base in bases
+            judged(hits, rows, baseline=accuracy_of(base, baseline_rows), config=off).verdict in LOSSES
+            for base in bases
         ]
         chance += stats.binom.pmf(hits, rows, accuracy) * np.mean(lost)
         if not any(lost):
@@ -411,7 +412,7 @@ def test_labels_of_a_biased_choice_of_rows_are_not_judged():
     assert found.current is None
     assert "biased choice" in found.reasons[0]
     assert found.coverage == pytest.approx(early.mean())
-    assert blind.verdict in LOSS  # what the check protects from
+    assert blind.verdict in LOSSES  # what the check protects from
 
 
 def test_labels_that_are_late_at_random_are_judged():

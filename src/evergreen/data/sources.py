@@ -243,10 +243,10 @@ def _with_times(name: str, chunks: Chunks, settings: DataSettings) -> Chunks:
     return Chunks(chunks.types | {time: TIME}, chunks.sizes, read)
 
 
-def table_of(frame: "pd.DataFrame", name: str) -> Table:
-    """A frame in memory as a table, without a time column."""
-    chunks = from_tables([_from_frame(name, frame)])
-    return Table(name, chunks.types, len(frame), "", chunks, ("",))
+def table_of(data: "pd.DataFrame | pa.Table", name: str, missing: tuple[str, ...] = ("",)) -> Table:
+    """A pandas frame or Arrow table in memory as a table, without a time column."""
+    chunks = from_tables([data if isinstance(data, pa.Table) else _from_frame(name, data)])
+    return Table(name, chunks.types, len(data), "", chunks, missing)
 
 
 def _call_function(source: str, root: Path) -> Chunks:
