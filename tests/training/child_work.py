@@ -35,6 +35,25 @@ def sleep_beside_a_helper(file):
     time.sleep(600)
 
 
+TIDY_HELPER = """
+import pathlib, signal, sys, time
+def tidy(*_):
+    pathlib.Path(sys.argv[1]).write_text("tidied up")
+    sys.exit()
+signal.signal(signal.SIGTERM, tidy)
+pathlib.Path(sys.argv[1]).write_text("at work")
+time.sleep(600)
+"""
+
+
+def sleep_beside_a_tidy_helper(file):
+    """Hang beside a helper that leaves a word when it is asked to end."""
+    subprocess.Popen([sys.executable, "-c", TIDY_HELPER, str(file)])
+    while not file.exists():
+        time.sleep(0.01)
+    time.sleep(600)
+
+
 def ignore_signals_and_sleep():
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     time.sleep(600)

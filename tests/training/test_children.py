@@ -77,6 +77,13 @@ def test_helpers_of_a_child_that_takes_too_long_are_ended_with_it(tmp_path):
     assert not psutil.pid_exists(helper) or psutil.Process(helper).status() == psutil.STATUS_ZOMBIE
 
 
+def test_helpers_are_asked_to_end_before_they_are_killed(tmp_path):
+    file = tmp_path / "word"
+    with pytest.raises(TrainingError, match="did not finish"):
+        run(child_work.sleep_beside_a_tidy_helper, file, limits=Limits(seconds=3))
+    assert file.read_text() == "tidied up"
+
+
 def test_a_child_that_does_not_listen_is_killed():
     with pytest.raises(TrainingError, match="did not finish"):
         run(child_work.ignore_signals_and_sleep, limits=Limits(seconds=0.5))

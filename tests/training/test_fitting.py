@@ -350,11 +350,12 @@ def test_a_forest_and_a_search_on_a_dask_cluster_answer_as_those_from_here_to_th
 
 
 @pytest.mark.slow
-def test_a_cluster_that_is_not_there_is_a_message():
+def test_a_cluster_that_is_not_there_is_a_message(monkeypatch):
+    monkeypatch.setattr("evergreen.training.fitting.CONNECT_SECONDS", 1)
     nowhere = ComputeSettings(backend="dask", address="tcp://127.0.0.1:9")
     job = make_job(FRAME, LABELS, compute=nowhere, estimator="sklearn.ensemble.RandomForestClassifier")
     with pytest.raises(UsageError, match=r"127\.0\.0\.1:9': no Dask scheduler answers there"):
-        fit_in_child(job, Limits(seconds=60))
+        fit(job)
 
 
 def test_weights_and_windows_by_time_need_times():

@@ -2,6 +2,7 @@ import pickle
 import re
 import shutil
 import time
+from pathlib import Path
 
 import broken_models
 import numpy as np
@@ -34,7 +35,7 @@ def failed(gates):
 
 
 def fitted_model(task="classification", labels=LABELS):
-    model = build_estimator(TrainingSettings(), contract_of(FRAME, labels, task), task, 0, root=".")
+    model = build_estimator(TrainingSettings(), contract_of(FRAME, labels, task), task, 0, root=Path())
     return model.fit(FRAME, labels)
 
 

@@ -59,6 +59,7 @@ def search_params(
         cv=TimeSeriesSplit(folds),
         scoring=scorer,
         refit=False,
+        return_train_score=False,
         random_state=seed,
         min_resources="exhaust",
     )
