@@ -223,17 +223,15 @@ def describe_exit(code: int | None) -> str:
 def tell_lost_run(settings: Settings, how: str, started: datetime, now: datetime) -> None:
     """Record and alert a run that failed and could not do so itself; one that could is left alone."""
     from evergreen.registry.store import Store
-    from evergreen.reporting.publish import publish
 
-    store = Store(settings.path(settings.registry.folder), settings.registry)
+    store = Store.of(settings)
     failure = {"kind": "LostRun", "message": f"The run of the scheduler {how}. The scheduler's log has its last words."}
     document = utils.begin_document(utils.new_run(now), now) | {"failure": failure}
     try:
         with store.lock():
             since = started.replace(microsecond=0)
             if not any(entry.event == "run" and entry.moment >= since for entry in store.entries()):
-                document |= utils.live_document(store) | {"seconds": round((now - started).total_seconds(), 3)}
-                publish(document, settings, store, now=now, alert_urls=utils.alert_urls(settings))
+                utils.finish(document, settings, store, now, (now - started).total_seconds())
     except EvergreenError as error:
         logger.error("the lost run could not be recorded: %s", error)
 

@@ -13,7 +13,6 @@ is going on; with --exit-code also 12 when the challenger was rejected.
 """
 
 import argparse
-import getpass
 import logging
 import time
 from collections.abc import Mapping
@@ -188,21 +187,18 @@ def body(arguments: argparse.Namespace) -> int:
     """One run by hand: lock, repair, retrain, record, show."""
     from evergreen.data.sources import open_tables
     from evergreen.registry.store import Store
-    from evergreen.reporting.publish import publish
     from evergreen.training.children import warm_up
 
     warm_up()
     started, now = time.perf_counter(), utils.now()
     settings = utils.settings_from(arguments)
-    order = Order(utils.new_run(now), now, arguments.reason, arguments.by or getpass.getuser(), arguments.force)
-    store = Store(settings.path(settings.registry.folder), settings.registry)
+    order = Order(utils.new_run(now), now, arguments.reason, utils.actor_of(arguments), arguments.force)
+    store = Store.of(settings)
     with store.lock():
         store.reconcile(now)
         result = retrain(settings, store, open_tables(settings.data, settings.root), order)
-        document = utils.begin_document(order.run, now) | to_document(result) | utils.live_document(store)
-        document["seconds"] = round(time.perf_counter() - started, 3)
-        document = publish(document, settings, store, now=now, alert_urls=utils.alert_urls(settings))
-        utils.tell_github(document)
+        document = utils.begin_document(order.run, now) | to_document(result)
+        document = utils.finish(document, settings, store, now, time.perf_counter() - started)
     utils.show(document, arguments)
     return ExitCode.REJECTED if arguments.exit_code and result.outcome == "rejected" else ExitCode.OK
 
@@ -213,8 +209,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--force", action="store_true", help="skip the comparison with the champion, never the safety gates"
     )
-    parser.add_argument("--reason", default="trained by hand", metavar="TEXT", help="why; goes to the history")
-    parser.add_argument("--by", metavar="NAME", help="who; goes to the history (default: your user name)")
+    utils.add_signature_options(parser, reason="trained by hand")
     parser.add_argument("--exit-code", action="store_true", help="exit with 12 when the challenger was rejected")
     return utils.run(body, parser.parse_args(argv))
 

@@ -231,7 +231,7 @@ def check_live_model(arguments: argparse.Namespace) -> "DriftReport":
     from evergreen.registry.store import Store
 
     settings = utils.settings_from(arguments)
-    store = Store(settings.path(settings.registry.folder), settings.registry)
+    store = Store.of(settings)
     return detect(settings, store, open_tables(settings.data, settings.root)).report
 
 

@@ -17,7 +17,6 @@ evidence, 12 challenger rejected.
 import argparse
 import logging
 import time
-from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -68,6 +67,7 @@ def monitor(settings: "Settings", store: "Store", run: str, now: datetime) -> Mo
     """The loop; the caller holds the store's lock."""
     from evergreen.data.sources import open_tables
     from evergreen.policy import decide, read_past
+    from evergreen.registry.journal import past_runs
     from evergreen.registry.predecessor import watch_predecessor
 
     store.reconcile(now)
@@ -83,7 +83,7 @@ def monitor(settings: "Settings", store: "Store", run: str, now: datetime) -> Mo
     watch = watch_predecessor(settings, store, table, run=run, now=now, actor=ACTOR)
     detection = detect(settings, store, table)
     signals = read_signals(detection, watch, store, now)
-    decision = decide(signals, read_past(past_runs(store)), settings.policy)
+    decision = decide(signals, read_past(past_runs(store.entries())), settings.policy)
     result = replace(result, watch=watch, detection=detection, decision=decision, news=signals.news)
     if not decision.retrain:
         return result
@@ -108,10 +108,11 @@ def train_first(settings: "Settings", store: "Store", table: "Table", run: str, 
 def read_signals(detection: Detection, watch: "Watch | None", store: "Store", now: datetime) -> "Signals":
     """What the policy wants to know, out of what was found."""
     from evergreen.policy import Signals
+    from evergreen.registry.journal import past_runs
 
     report, live = detection.report, store.live()
     assert live is not None, "detect has just asked it"
-    performance, runs = report.performance, past_runs(store)
+    performance, runs = report.performance, past_runs(store.entries())
     blocking = [f"Data quality: {finding.text}" for finding in report.quality if finding.blocking]
     if watch and watch.rolled_back:
         blocking.append("This run went back to the model before; the next one looks at it with fresh eyes.")
@@ -129,11 +130,6 @@ def read_signals(detection: Detection, watch: "Watch | None", store: "Store", no
         news=not runs or runs[-1].get("table") != asdict(detection.table),
         blocking=tuple(blocking),
     )
-
-
-def past_runs(store: "Store") -> list[dict[str, Any]]:
-    """The journal's lines of earlier runs, oldest first."""
-    return [entry.to_dict() for entry in store.entries() if entry.event == "run"]
 
 
 def to_document(result: MonitorResult, settings: "Settings") -> dict[str, Any]:
@@ -185,35 +181,21 @@ def body(arguments: argparse.Namespace) -> int:
 
     warm_up()
     started, now = time.perf_counter(), utils.now()
-    with (
-        rehearse(utils.settings_from(arguments))
-        if arguments.dry_run
-        else nullcontext(utils.settings_from(arguments)) as settings
-    ):
-        store = Store(settings.path(settings.registry.folder), settings.registry)
+    settings = utils.settings_from(arguments)
+    with rehearse(settings) if arguments.dry_run else nullcontext(settings) as settings:
+        store = Store.of(settings)
         document = utils.begin_document(utils.new_run(now), now)
         with store.lock():
             try:
                 result = monitor(settings, store, str(document["run"]), now)
             except Exception as error:  # whatever it is, it is told first; what it means decides the boundary
                 failure = {"kind": type(error).__name__, "message": str(error)}
-                finish(document | {"failure": failure}, settings, store, now, started)
+                utils.finish(document | {"failure": failure}, settings, store, now, time.perf_counter() - started)
                 raise
-            document = finish(document | to_document(result, settings), settings, store, now, started)
+            document |= to_document(result, settings)
+            document = utils.finish(document, settings, store, now, time.perf_counter() - started)
         utils.show(document, arguments)
         return exit_code(result, tell_outcome=arguments.exit_code)
-
-
-def finish(
-    document: Mapping[str, Any], settings: "Settings", store: "Store", now: datetime, started: float
-) -> dict[str, Any]:
-    """Record, report and tell."""
-    from evergreen.reporting.publish import publish
-
-    whole = {**document, **utils.live_document(store), "seconds": round(time.perf_counter() - started, 3)}
-    published = publish(whole, settings, store, now=now, alert_urls=utils.alert_urls(settings))
-    utils.tell_github(published)
-    return published
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -13,7 +13,6 @@ A rollback needs no training and opens no model: the pickle is verified by its d
 """
 
 import argparse
-import getpass
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -52,7 +51,7 @@ def show_status(store: Store, _arguments: argparse.Namespace) -> Answer:
         {"file": each.path.name, "model": names.get(each.digest), "bytes": each.size, "problem": each.problem or None}
         for each in store.backups()
     ]
-    last_run = next((entry.to_dict() for entry in reversed(entries) if entry.event == "run"), None)
+    last_run = next(reversed(journal.past_runs(entries)), None)
     waiting = store.challenger()
     model = {**summary_of(live.card), "since": live.since, "reason": live.reason} if live else None
     document = {
@@ -105,7 +104,7 @@ def roll_back(store: Store, arguments: argparse.Namespace) -> Answer:
     """Make an earlier model the live one."""
     with store.lock():
         reason = arguments.reason or "rolled back by hand"
-        entry = store.rollback(arguments.to, now=utils.now(), reason=reason, actor=_actor(arguments))
+        entry = store.rollback(arguments.to, now=utils.now(), reason=reason, actor=utils.actor_of(arguments))
     names = journal.model_names(store.entries())
     replaced = names.get(str(entry.get("replaced")), "an unknown model")
     document = {"format": FORMAT, "rolled_back": True, "event": entry.to_dict()}
@@ -125,7 +124,7 @@ def promote(store: Store, arguments: argparse.Namespace) -> Answer:
             expected_live=card.parent,
             now=now,
             reason=arguments.reason or card.reason,
-            actor=_actor(arguments),
+            actor=utils.actor_of(arguments),
         )
     return Answer({"format": FORMAT, "event": entry.to_dict()}, [("live", card.name)])
 
@@ -141,7 +140,7 @@ def adopt(store: Store, arguments: argparse.Namespace) -> Answer:
     content = _read_model(arguments.file)
     table = open_table(settings.data.reference or settings.data.source, settings.data, settings.root)
     reason = arguments.reason or f"adopted from {arguments.file}"
-    voucher = Voucher(_actor(arguments), reason, now, _last_key(arguments.trained_until, settings))
+    voucher = Voucher(utils.actor_of(arguments), reason, now, _last_key(arguments.trained_until, settings))
     with store.lock():
         store.repair(now)
         live = store.live_digest()
@@ -193,10 +192,6 @@ def summary_of(card: Card) -> dict[str, Any]:
     return {key: document[key] for key in keys} | {"training": training, "libraries": dict(card.libraries)}
 
 
-def _actor(arguments: argparse.Namespace) -> str:
-    return arguments.by or getpass.getuser()
-
-
 def _moment(text: str) -> datetime:
     """A moment from the command line; without a zone in UTC, a bare day means its last second."""
     try:
@@ -229,8 +224,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--trained-until", metavar="TIME", help="last time (or row number) that it learned from; later rows judge it"
     )
     for name in ("rollback", "promote", "adopt"):
-        made[name].add_argument("--reason", default="", metavar="TEXT", help="why; goes to the history")
-        made[name].add_argument("--by", metavar="NAME", help="who; goes to the history (default: your user name)")
+        utils.add_signature_options(made[name])
     for each in made.values():
         utils.add_common_options(each)
     return parser
@@ -239,7 +233,7 @@ def make_parser() -> argparse.ArgumentParser:
 def run_command(arguments: argparse.Namespace) -> int:
     settings = utils.settings_from(arguments)
     command, _ = COMMANDS[arguments.command]
-    answer = command(Store(settings.path(settings.registry.folder), settings.registry), arguments)
+    answer = command(Store.of(settings), arguments)
     if arguments.json:
         utils.show(answer.document, arguments)
     elif not arguments.quiet:

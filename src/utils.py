@@ -1,6 +1,7 @@
 """What the scripts share, and nothing else: arguments, settings, logging, the one error boundary, showing a result."""
 
 import argparse
+import getpass
 import logging
 import os
 import secrets
@@ -50,6 +51,17 @@ def add_common_options(to: argparse.ArgumentParser, *, config: bool = True) -> N
     loudness.add_argument("-q", "--quiet", action="store_true", help="say nothing but errors")
 
 
+def add_signature_options(to: argparse.ArgumentParser, reason: str = "") -> None:
+    """`--reason --by`, for commands that change which model is live."""
+    to.add_argument("--reason", default=reason, metavar="TEXT", help="why; goes to the history")
+    to.add_argument("--by", metavar="NAME", help="who; goes to the history (default: your user name)")
+
+
+def actor_of(arguments: argparse.Namespace) -> str:
+    """Who runs a command: `--by`, or the name of the user."""
+    return arguments.by or getpass.getuser()
+
+
 def settings_from(arguments: argparse.Namespace) -> "Settings":
     """The settings a command runs with: `--set`, then the environment, then the file, then the defaults."""
     from evergreen.settings import load
@@ -72,19 +84,28 @@ def begin_document(run: str, now: datetime) -> dict[str, Any]:
     return {"format": 1, "run": run, "started": now.isoformat(timespec="seconds")}
 
 
-def live_document(store: "Store") -> dict[str, Any]:
-    """The `model` part of a run's document: what is live at its end; None also when that is not known here."""
+def finish(
+    document: Mapping[str, Any], settings: "Settings", store: "Store", now: datetime, seconds: float
+) -> dict[str, Any]:
+    """The end of every run: what is live then, the record, the reports, the alerts, GitHub; returns all that was told.
+
+    The addresses of alerts come from the environment variable that the settings name.
+    """
+    from evergreen.reporting.publish import publish
+
+    whole = {**document, "model": _live_model(store), "seconds": round(seconds, 3)}
+    alert_urls = os.environ.get(settings.alerts.urls_variable, "")
+    published = publish(whole, settings, store, now=now, alert_urls=alert_urls)
+    _tell_github(published)
+    return published
+
+
+def _live_model(store: "Store") -> dict[str, Any] | None:
     try:
         live = store.live()
     except IntegrityError:
-        live = None  # what is wrong with it is the run's failure, told there
-    known = {"digest": live.digest, "version": live.card.version, "since": live.since} if live else None
-    return {"model": known}
-
-
-def alert_urls(settings: "Settings") -> str:
-    """The addresses of alerts, from the environment variable that the settings name."""
-    return os.environ.get(settings.alerts.urls_variable, "")
+        return None  # what is wrong with it is the run's failure, told there
+    return {"digest": live.digest, "version": live.card.version, "since": live.since} if live else None
 
 
 def revision() -> str:
@@ -96,7 +117,7 @@ def revision() -> str:
         return ""
 
 
-def tell_github(document: Mapping[str, Any]) -> None:
+def _tell_github(document: Mapping[str, Any]) -> None:
     """In GitHub Actions: outputs for later steps, and the summary on the page of the run."""
     from evergreen.reporting.markdown import github_outputs, render_markdown
 

@@ -117,10 +117,9 @@ def live_entry(entries: tuple[Entry, ...], moment: datetime | None = None) -> En
     return None
 
 
-def who_was_live(entries: tuple[Entry, ...], moment: datetime) -> str | None:
-    """The digest of the model that was live at a moment, or None when there was none yet."""
-    entry = live_entry(entries, moment)
-    return entry.get("digest") if entry else None
+def past_runs(entries: tuple[Entry, ...]) -> list[dict[str, Any]]:
+    """What earlier runs left in the journal, oldest first."""
+    return [entry.to_dict() for entry in entries if entry.event == "run"]
 
 
 def line_of_descent(entries: tuple[Entry, ...]) -> list[str]:

@@ -28,7 +28,7 @@ from evergreen.registry import audit, backups, cards, journal
 from evergreen.registry.backups import Backup
 from evergreen.registry.cards import Card
 from evergreen.registry.journal import Entry
-from evergreen.settings import RegistrySettings
+from evergreen.settings import RegistrySettings, Settings
 
 RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 UNREADABLE = "unreadable"
@@ -52,6 +52,11 @@ class Store:
 
     folder: Path
     settings: RegistrySettings
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Store":
+        """The store that the configuration names."""
+        return cls(settings.path(settings.registry.folder), settings.registry)
 
     @property
     def model_path(self) -> Path:
@@ -214,10 +219,9 @@ class Store:
         return self._go_live("rollback", content, card, card_text, now, reason=reason, actor=actor, run=run)
 
     def prune(self) -> None:
-        """Remove what is kept beyond the rules.
+        """Remove backups beyond `keep_backups`, older copies of the same model, and staged models.
 
-        That is: backups beyond `keep_backups`, older copies of the same model, and staged models but the live
-        one's copy. The newest copy of the champion, its predecessor and pinned models always stays.
+        The newest copy of the champion (staged or not), its predecessor and pinned models always stays.
         """
         protected = {self._state(), self.predecessor(), *self._pinned()}
         for path in backups.surplus(self.backups(), self.settings.keep_backups, protected):

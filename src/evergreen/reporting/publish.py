@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from evergreen.errors import StorageError
+from evergreen.registry.journal import past_runs
 from evergreen.registry.store import Store
 from evergreen.reporting.alerts import send_alerts
 from evergreen.reporting.documents import jsonable, write_reports
@@ -24,8 +25,7 @@ def publish(
     changes nothing about the run.
     """
     store.record("run", now, **jsonable(summarise_run(document)))
-    runs = [entry.to_dict() for entry in store.entries() if entry.event == "run"]
-    told = {**document, "history": build_history(runs)}
+    told = {**document, "history": build_history(past_runs(store.entries()))}
     folder = settings.path(settings.reports.folder)
     try:
         told["report"] = str(folder / f"{document['run']}.html")

@@ -41,7 +41,7 @@ def create_app(settings: Settings, *, shared_metrics: bool = False) -> FastAPI:
     `shared_metrics` sums the figures over several worker processes (see `Metrics`).
     """
     metrics = Metrics(shared=shared_metrics)
-    live = LiveModel(Store(settings.path(settings.registry.folder), settings.registry), metrics)
+    live = LiveModel(Store.of(settings), metrics)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
