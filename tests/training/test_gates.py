@@ -2,6 +2,7 @@ import pickle
 import re
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import broken_models
@@ -232,3 +233,11 @@ def test_telling_rare_classes_apart_is_proof_where_accuracy_can_not_see_it():
     assert telling.passed
     assert "ROC AUC" in telling.reason
     assert not judge(rng.random(2000)).passed
+
+
+@pytest.mark.parametrize(("low", "passed"), [(0.51, True), (0.49, False)])
+def test_a_rare_class_that_is_surely_told_apart_clears_the_floor_that_accuracy_can_not(low, passed):
+    ranking = replace(exact_score("roc_auc", 0.6), low=low, high=0.7, rows=500)
+    gate = floor_gate(exact_score("accuracy", 0.97), METRICS["accuracy"], 0.97, None, ranking=ranking)
+    assert gate.passed == passed
+    assert ("ROC AUC is 0.600, surely above 0.5" in gate.reason) == passed
