@@ -13,7 +13,8 @@ import pytest
 import report_samples as samples
 
 from evergreen.errors import UsageError
-from evergreen.reporting.documents import as_run_document, plain, showable, to_json, write_reports
+from evergreen.reporting.documents import as_run_document, plain, showable, to_json
+from evergreen.reporting.publish import write_reports
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "results.schema.json").read_text())
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)

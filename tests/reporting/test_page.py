@@ -209,8 +209,7 @@ def luminance(color):
 
 def test_colour_is_never_alone():
     """Each status has a shape and a word of its own."""
-    from evergreen.reporting.html import MARKS
-    from evergreen.reporting.words import STATUS_WORDS
+    from evergreen.reporting.words import MARKS, STATUS_WORDS
 
     assert len(set(MARKS.values())) == len(MARKS) == len(set(STATUS_WORDS.values()))
 

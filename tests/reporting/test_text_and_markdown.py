@@ -238,7 +238,7 @@ def test_names_and_values_can_not_become_markdown(payload):
 
 def test_the_markdown_of_a_run_reads_well():
     text = render_markdown(samples.full())
-    assert text.startswith("## DATA DRIFT DETECTED\\! · ")
+    assert text.startswith("## DATA DRIFT DETECTED! · ")
     assert "| avg\\_transaction\\_value | ▲ drift | KS 0.312 \\(limit 0.100\\) | \\< 0.0001 |" in text
     assert "7 columns without drift; 2 more" not in text  # what is not judged is in the table
     assert "### Comparison: the challenger wins" in text

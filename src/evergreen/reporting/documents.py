@@ -9,15 +9,10 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from enum import Enum
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Any
 
-from evergreen.errors import UsageError
-from evergreen.files import remove, write_atomic
-
 FORMAT = 1
-RUN_NAME = re.compile(r"\d{8}T\d{6}Z-[0-9a-z]{1,16}")
-ENDINGS = ("json", "html", "md")
 MAX_TEXT = 600  # one value from a table may be megabytes; a report needs enough of it to be recognised
 COLUMN_KEYS = (
     *("name", "kind", "status", "reason", "statistic", "effect", "threshold", "p_value", "p_adjusted"),
@@ -145,33 +140,3 @@ def _visible(character: str) -> str:
     category = unicodedata.category(character)
     hidden = category[0] == "C" or category in ("Zl", "Zp")
     return ascii(character)[1:-1] if hidden else character
-
-
-def write_reports(document: Mapping[str, Any], folder: Path, run: str, keep: int) -> dict[str, Path]:
-    """Write a run's JSON, HTML and Markdown, point `latest.*` at them, and forget all but the newest `keep` runs.
-
-    Returns the paths of this run's files by ending. Only files named like a run of ours are ever deleted.
-    """
-    from evergreen.reporting.html import render_html
-    from evergreen.reporting.markdown import render_markdown
-
-    if not RUN_NAME.fullmatch(run):
-        raise UsageError(f"'{plain(run, 80)}' can't name a report; expected a run such as 20261121T200939Z-1a2b.")
-    contents = {
-        "json": to_json(document) + "\n",
-        "html": render_html(document),
-        "md": render_markdown(document),
-    }
-    for name in (run, "latest"):
-        for ending, content in contents.items():
-            write_atomic(folder / f"{name}.{ending}", content)
-    _forget_old(folder, keep)
-    return {ending: folder / f"{run}.{ending}" for ending in contents}
-
-
-def _forget_old(folder: Path, keep: int) -> None:
-    files = [path for path in folder.iterdir() if RUN_NAME.fullmatch(path.stem) and path.suffix[1:] in ENDINGS]
-    newest = sorted({path.stem for path in files}, reverse=True)[:keep]
-    for path in files:
-        if path.stem not in newest and path.is_file():
-            remove(path)

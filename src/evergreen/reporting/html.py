@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from evergreen.reporting import charts, figures, words
 from evergreen.reporting.documents import showable
-from evergreen.reporting.text import deploy_words, winner_words
 from evergreen.reporting.words import Document
 
 if TYPE_CHECKING:
@@ -20,7 +19,6 @@ FEW_COLUMNS = 60  # up to here every column gets its chart; beyond, only those w
 OPEN_CARDS = 12  # small multiples shown at once; the rest folds away
 MAX_CARDS = 200  # nobody looks through more, and the page stays small however many columns drift
 SHOWN_RUNS = 60  # of the history; the frequencies are over all of it
-MARKS = {"drift": "▲", "watch": "◆", "no_drift": "●", "not_enough_evidence": "○", "skipped": "–", "invalid": "✕"}
 
 
 def render_html(document: Mapping[str, Any]) -> str:
@@ -55,8 +53,7 @@ def _template() -> "Template":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"w": words, "f": figures, "charts": charts, "marks": MARKS}
-    environment.globals |= {"winner_words": winner_words}
+    environment.globals |= {"w": words, "f": figures, "charts": charts, "marks": words.MARKS}
     return environment.get_template("report.html.j2")
 
 
@@ -128,7 +125,7 @@ def _column_parts(shown: Document) -> dict[str, Any]:
         "left_out": len(notable[MAX_CARDS:]),
         "quiet_cards": quiet,
         "answers": [c for key in ("predictions", "target") for c in (drift.get(key) or {}).get("columns") or []],
-        "counts": [(status, len(found)) for status in MARKS if (found := words.with_status(columns, status))],
+        "counts": [(status, len(found)) for status in words.MARKS if (found := words.with_status(columns, status))],
     }
 
 
@@ -162,9 +159,9 @@ def _training_facts(training: Document) -> list[tuple[str, str]]:
 def _outcome_facts(shown: Document) -> list[tuple[str, str]]:
     decision = shown.get("decision") or {}
     pairs = [
-        ("Decision", decision and ("retrain" if decision["retrain"] else "do not retrain")),
+        ("Decision", decision and words.decision(decision)),
         ("Mode", decision.get("mode")),
-        ("Deploy", deploy_words(shown)),
+        ("Deploy", words.deployment(shown)),
     ]
     return [(term, value) for term, value in pairs if value]
 

@@ -6,12 +6,10 @@ from typing import Any
 
 from evergreen.reporting import figures, words
 from evergreen.reporting.documents import plain, showable
-from evergreen.reporting.text import finding_text, slice_name, winner_words
 from evergreen.reporting.words import Document
 
 SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#!|~&$:@^])")
 MAX_COLUMNS = 50  # GitHub cuts step summaries at 1 MB; the page has all columns
-MARKS = {"drift": "▲", "watch": "◆", "no_drift": "●", "not_enough_evidence": "○", "skipped": "–", "invalid": "✕"}
 
 
 def render_markdown(document: Mapping[str, Any]) -> str:
@@ -21,7 +19,7 @@ def render_markdown(document: Mapping[str, Any]) -> str:
     """
     shown = showable(document)
     parts = [
-        f"## {' · '.join(escape(words_) for words_ in words.headlines(shown))}",
+        "## " + " · ".join(words.headlines(shown)),
         escape(words.summary(shown)),
         *_reasons(shown),
         *_columns(shown),
@@ -79,7 +77,7 @@ def _column_row(column: Document) -> list[str]:
     missing = [figures.percent(column.get(f"missing_{side}")) for side in ("reference", "current")]
     return [
         escape(plain(column["name"], 80)),
-        f"{MARKS.get(column['status'], '')} {escape(words.status(column))}",
+        f"{words.MARKS.get(column['status'], '')} {escape(words.status(column))}",
         escape(words.statistic(column)),
         escape(figures.p_value(column.get("p_adjusted"))),
         escape(" → ".join(missing)),
@@ -90,7 +88,7 @@ def _column_row(column: Document) -> list[str]:
 def _quality(shown: Document) -> Iterable[str]:
     if findings := (shown.get("drift") or {}).get("quality"):
         yield "### Data quality"
-        yield _bullets(("Blocks: " if f.get("blocking") else "") + finding_text(f) for f in findings)
+        yield _bullets(("Blocks: " if f.get("blocking") else "") + words.finding(f) for f in findings)
 
 
 def _performance(shown: Document) -> Iterable[str]:
@@ -122,7 +120,7 @@ def _scores(performance: Document) -> dict[str, Any]:
 
 def _decision(shown: Document) -> Iterable[str]:
     if decision := shown.get("decision"):
-        yield "### Decision: " + ("retrain" if decision["retrain"] else "do not retrain")
+        yield f"### Decision: {words.decision(decision)}"
         lines = [*(decision.get("reasons") or []), *(f"Held back: {text}" for text in decision.get("blocked") or [])]
         if lines:
             yield _bullets(lines)
@@ -142,7 +140,7 @@ def _comparison(shown: Document) -> Iterable[str]:
     comparison = shown.get("comparison")
     if not comparison:
         return
-    yield f"### Comparison: {winner_words(comparison)}"
+    yield f"### Comparison: {words.winner(comparison)}"
     if comparison["gain"] is not None:
         yield escape(
             f"{comparison['metric']} on the same {figures.counted(comparison['rows'], 'row')}: champion "
@@ -154,7 +152,7 @@ def _comparison(shown: Document) -> Iterable[str]:
     if reasons := comparison.get("reasons"):
         yield _bullets(reasons)
     if slices := [piece for piece in comparison.get("slices") or [] if piece["verdict"] == "worse"]:
-        yield _bullets(f"Worse for {slice_name(piece)}: gain {figures.signed(piece['gain'])}" for piece in slices)
+        yield _bullets(f"Worse for {words.slice_name(piece)}: gain {figures.signed(piece['gain'])}" for piece in slices)
 
 
 def _model(shown: Document) -> Iterable[str]:

@@ -1,11 +1,10 @@
 """The live model, the ones before it and how they came and went, in words: lines of a label and a text."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from evergreen.reporting.figures import counted, interval, moment, score
+from evergreen.reporting.words import Document
 
-Document = Mapping[str, Any]
 Line = tuple[str, str]
 
 

@@ -107,13 +107,7 @@ def _rest_lines(columns: list[Document], more: int) -> Iterable[Line]:
 
 def _quality_lines(drift: Document) -> Iterable[Line]:
     for finding in drift.get("quality") or []:
-        yield "quality", f"{'blocks  ' if finding.get('blocking') else 'note  '}{finding_text(finding)}"
-
-
-def finding_text(finding: Document) -> str:
-    """A finding's sentence, with the key that changes its limit."""
-    text = finding.get("text") or f"{finding['column']}: {finding['finding']}"
-    return f"{text} [{finding['key']}]" if finding.get("key") and finding["key"] not in text else text
+        yield "quality", f"{'blocks  ' if finding.get('blocking') else 'note  '}{words.finding(finding)}"
 
 
 def _performance_lines(drift: Document) -> Iterable[Line]:
@@ -140,7 +134,7 @@ def _score_words(performance: Document) -> str:
 def _decision_lines(decision: Document | None) -> Iterable[Line]:
     if not decision:
         return
-    yield "decision", f"{'retrain' if decision['retrain'] else 'do not retrain'} (mode {decision.get('mode')})"
+    yield "decision", f"{words.decision(decision)} (mode {decision.get('mode')})"
     yield from (("decision", reason) for reason in decision.get("reasons") or [])
     yield from (("decision", f"held back: {reason}") for reason in decision.get("blocked") or [])
 
@@ -176,7 +170,7 @@ def _comparison_lines(comparison: Document | None, verbose: bool) -> Iterable[Li
         yield "comparison", f"forced by {forced['by']}: {forced['why']}"
     for piece in comparison.get("slices") or []:
         if verbose or piece["verdict"] == "worse":
-            yield "slice", f"{piece['verdict']:<8} {slice_name(piece)}: gain {figures.signed(piece['gain'])}"
+            yield "slice", f"{piece['verdict']:<8} {words.slice_name(piece)}: gain {figures.signed(piece['gain'])}"
 
 
 def _comparison_line(comparison: Document) -> str:
@@ -185,26 +179,15 @@ def _comparison_line(comparison: Document) -> str:
         f"{comparison['metric']}: champion {figures.score(comparison['champion'])}, "
         f"challenger {figures.score(comparison['challenger'])}, gain {figures.signed(comparison['gain'])} ({ends}), "
         f"p {figures.p_value(comparison['p_value'])}, same {figures.counted(comparison['rows'], 'row')}: "
-        f"{winner_words(comparison)}"
+        f"{words.winner(comparison)}"
     )
-
-
-def winner_words(comparison: Document) -> str:
-    """Who won, in words."""
-    won = {"challenger": "the challenger wins", "champion": "the champion stays", "undecided": "undecided"}
-    return won.get(comparison["winner"], str(comparison["winner"]))
-
-
-def slice_name(piece: Document) -> str:
-    """A slice of the rows as `column = value (rows)`."""
-    return f"{piece['column']} = {plain(str(piece['value']), 40)} ({figures.counted(piece['rows'], 'row')})"
 
 
 def _ending_lines(shown: Document) -> Iterable[Line]:
     if shown.get("failure"):
         yield "failure", f"{shown['failure']['kind']}: {shown['failure']['message']}"
     if "deployed" in shown:
-        yield "deploy", deploy_words(shown)
+        yield "deploy", words.deployment(shown)
         yield from (("deploy", reason) for reason in words.unsaid_reasons(shown))
     if model := shown.get("model"):
         since = f", live since {figures.moment(model['since'])}" if model.get("since") else ""
@@ -216,15 +199,6 @@ def _ending_lines(shown: Document) -> Iterable[Line]:
         yield "run", f"{shown['run']}{seconds}"
     if shown.get("report"):
         yield "report", shown["report"]
-
-
-def deploy_words(shown: Document) -> str:
-    """What happened to the live model, in a few words."""
-    if shown.get("rolled_back"):
-        return "rolled back to the previous model"
-    said = {"deployed": "the new model is live", "staged": "the new model waits for approval"}
-    said["rejected"] = "the new model was rejected"
-    return said.get(words.outcome_of(shown) or "", "nothing deployed")
 
 
 def print_rich(document: Mapping[str, Any], console: "Console", *, verbose: bool = False) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from evergreen.reporting.documents import plain
 from evergreen.reporting.figures import counted, duration, interval, listed, percent, score, signed
 from evergreen.verdicts import shows_loss
 
@@ -16,6 +17,7 @@ STATUS_WORDS = {
     "skipped": "skipped",
     "invalid": "invalid",
 }
+MARKS = {"drift": "▲", "watch": "◆", "no_drift": "●", "not_enough_evidence": "○", "skipped": "–", "invalid": "✕"}
 PERFORMANCE_WORDS = {
     "degraded": "surely worse than its baseline",
     "severe": "severely worse than its baseline",
@@ -200,6 +202,37 @@ def _outcome_clause(document: Document) -> str:
         )
     ends = {"rejected": "; the challenger was not let in", "staged": "; a challenger waits for approval"}
     return ends.get(outcome_of(document) or "", "")
+
+
+def finding(found: Document) -> str:
+    """A finding's sentence, with the key that changes its limit."""
+    text = found.get("text") or f"{found['column']}: {found['finding']}"
+    return f"{text} [{found['key']}]" if found.get("key") and found["key"] not in text else text
+
+
+def decision(decided: Document) -> str:
+    """Whether to retrain, in words."""
+    return "retrain" if decided["retrain"] else "do not retrain"
+
+
+def winner(comparison: Document) -> str:
+    """Who won, in words."""
+    won = {"challenger": "the challenger wins", "champion": "the champion stays", "undecided": "undecided"}
+    return won.get(comparison["winner"], str(comparison["winner"]))
+
+
+def slice_name(piece: Document) -> str:
+    """A slice of the rows as `column = value (rows)`."""
+    return f"{piece['column']} = {plain(str(piece['value']), 40)} ({counted(piece['rows'], 'row')})"
+
+
+def deployment(document: Document) -> str:
+    """What happened to the live model, in a few words."""
+    if document.get("rolled_back"):
+        return "rolled back to the previous model"
+    said = {"deployed": "the new model is live", "staged": "the new model waits for approval"}
+    said["rejected"] = "the new model was rejected"
+    return said.get(outcome_of(document) or "", "nothing deployed")
 
 
 def summary(document: Document) -> str:
