@@ -346,3 +346,23 @@ def test_help_answers_without_loading_anything_heavy(script):
     assert "usage:" in done.stdout
     loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert not loaded & {"pandas", "sklearn", "numpy", "pyarrow", "scipy", "rich", "multiprocessing"}
+
+
+def test_a_column_that_was_excluded_since_is_left_out_and_the_champion_still_gets_it(project, capsys):
+    write_table(project, pd.concat([OLD, FLIPPED]))
+    code, document = run(monitor, capsys, project / "config.toml", "--set", 'data.exclude=["b"]')
+    assert (code, document["deployed"]) == (0, True)
+    card = json.loads((project / "model" / "cards" / f"{document['model']['digest']}.json").read_text())
+    assert [column["name"] for column in card["contract"]["columns"]] == ["a", "plan"]
+
+
+def test_a_target_of_classes_stays_one_when_it_gets_more_values(tmp_path, capsys):
+    """Marks from 0 to 19 are classes; with 20 and 21 among them they would be taken for numbers."""
+    old = OLD.assign(y=(OLD["a"] * 3 + 10).clip(0, 19).round().astype(int))
+    new = FLIPPED.assign(y=(FLIPPED["a"] * 3 + 12).clip(0, 21).round().astype(int))
+    config = make_project(tmp_path / "marks", old)
+    run(monitor, capsys, config)
+    write_table(config.parent, pd.concat([old, new]))
+    _, document = run(monitor, capsys, config)
+    assert document["comparison"]["metric"] == "accuracy"
+    assert document["deployed"]

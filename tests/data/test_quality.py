@@ -177,6 +177,12 @@ def test_a_column_that_lost_all_its_values_blocks():
     assert found(value_findings(customers(1).assign(plan=None))) == [("plan", "all_missing", True)]
 
 
+def test_what_is_wrong_with_an_excluded_column_is_told_and_blocks_nothing():
+    contract = infer_contract(table_of(customers(0), "t"), DataSettings())
+    findings = check_frame(customers(1).assign(age=np.nan), contract, DataSettings(exclude=("age",)))
+    assert found(findings) == [("age", "all_missing", False)]
+
+
 def test_a_column_that_is_nearly_always_missing_may_be_missing_in_a_small_batch():
     frame = pd.DataFrame({"x": np.arange(1000.0) % 7, "weight": [80.0] * 30 + [np.nan] * 970})
     contract = infer_contract(table_of(frame, "t"), DataSettings())
@@ -191,6 +197,11 @@ def test_a_number_that_is_stuck_blocks_and_a_flag_that_stays_off_does_not():
     rare = pd.DataFrame({"x": np.arange(1000) % 9, "flag": [1] + [0] * 999})
     contract = infer_contract(table_of(rare, "t"), DataSettings())
     assert check_frame(rare[1:], contract, DataSettings()) == ()
+
+
+def test_a_single_row_is_no_stuck_sensor():
+    assert value_findings(customers(1)[:1]) == ()
+    assert [each.finding for each in value_findings(customers(1)[:3].assign(income=5000.0))] == ["constant"]
 
 
 def test_a_column_that_was_constant_may_come_alive():

@@ -21,6 +21,7 @@ from evergreen.data.windows import (
     key_to_json,
     read_timeline,
     split_holdout,
+    split_mature,
     thin,
     to_key,
 )
@@ -251,3 +252,33 @@ def test_samples_of_two_seeds_differ_and_no_limit_keeps_all():
 @given(st.one_of(st.none(), st.integers(0, 10**12), st.datetimes()))
 def test_a_key_survives_json(key):
     assert key_from_json(key_to_json(key)) == key
+
+
+def late_labels(rows: int, waiting: int, known_early: float) -> np.ndarray:
+    """All labelled but the newest `waiting` rows, of which a share is known early."""
+    labelled = np.ones(rows, bool)
+    labelled[rows - waiting :] = np.random.default_rng(0).random(waiting) < known_early
+    return labelled
+
+
+def test_rows_whose_labels_are_still_coming_in_are_neither_learned_from_nor_judged_by():
+    line = timeline(np.arange(4000, dtype=np.int64), late_labels(4000, 900, 0.5))
+    assert split_holdout(line, TrainingSettings()).holdout.stop is None
+    split = split_mature(line, DataSettings(), TrainingSettings())
+    assert 3000 <= split.holdout.stop <= 3150
+    assert line.labelled[line.inside(split.holdout)].mean() > 0.95
+    assert split.holdout_rows == pytest.approx(0.2 * split.holdout.stop, abs=2)
+    assert split_mature(line, DataSettings(), TrainingSettings(), until=2000).holdout.stop == 2000
+
+
+def test_complete_labels_that_end_at_once_are_used_to_the_last():
+    line = timeline(np.arange(4000, dtype=np.int64), late_labels(4000, 900, 0.0))
+    assert split_mature(line, DataSettings(), TrainingSettings()) == split_holdout(line, TrainingSettings())
+
+
+def test_sparse_labels_that_have_waited_are_used():
+    line = timeline(days(*np.arange(4000) / 10), np.arange(4000) % 2 == 0)
+    patient = DataSettings(time="at", label_delay="7d")
+    assert split_mature(line, patient, TrainingSettings()).holdout_rows == pytest.approx(400, abs=10)
+    with pytest.raises(DataError, match=r"Not enough labelled rows.* only 50% have a label; data.min_coverage"):
+        split_mature(line, DataSettings(time="at"), TrainingSettings())

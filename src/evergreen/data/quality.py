@@ -6,7 +6,7 @@ blocking finding means that nothing is trained; the others are shown and left to
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING
 
@@ -125,7 +125,10 @@ def check_frame(frame: "pd.DataFrame", contract: "Contract", settings: DataSetti
 def check_values(
     table: "Table", contract: "Contract", settings: DataSettings, window: "Window | None" = None
 ) -> tuple[Finding, ...]:
-    """Findings in the values of a batch, read in one pass over each column; absent columns are passed over."""
+    """Findings in the values of a batch, read in one pass over each column; absent columns are passed over.
+
+    What is wrong with a column of `data.exclude` is told but blocks nothing: the next model does without it.
+    """
     findings: list[Finding] = []
     for column in contract.columns:
         if column.name not in table.types or not _fits(table.types[column.name], column.kind):
@@ -141,7 +144,8 @@ def check_values(
             if not words.rows:
                 return (_empty(table, window),)
             findings += _check_words(column, words, contract, settings)
-    return (*findings, *_check_target(table, contract, window))
+    findings += _check_target(table, contract, window)
+    return tuple(replace(each, blocking=each.blocking and each.column not in settings.exclude) for each in findings)
 
 
 def _is_number(found: pa.DataType) -> bool:
@@ -203,8 +207,11 @@ def _all_missing(column: "Column", rows: int) -> list[Finding]:
 
 
 def _constant(column: "Column", value: str, rows: int) -> list[Finding]:
-    """One value only, where that is no chance: a stuck sensor blocks, a rare flag that stays off is only told."""
-    if column.distinct == 1 or column.top_share**rows >= SURE:
+    """One value only, where that is no chance: a stuck sensor blocks, a rare flag that stays off is only told.
+
+    The first row may have any value; the chance that all others have the same is at most `top_share` to their number.
+    """
+    if column.distinct == 1 or column.top_share ** (rows - 1) >= SURE:
         return []
     text = f"column '{column.name}' is always {value}; the reference had {column.distinct} different values."
     return [Finding(column.name, "constant", text, value, None, "data.exclude", column.top_share < STUCK)]

@@ -205,6 +205,38 @@ def _too_few(labelled: int, new: int, size: int, training: TrainingSettings) -> 
     )
 
 
+def split_mature(
+    timeline: Timeline,
+    data: DataSettings,
+    training: TrainingSettings,
+    *,
+    seen_until: datetime | int | None = None,
+    until: datetime | int | None = None,
+) -> Split:
+    """`split_holdout`, without the newest rows whose labels are still coming in.
+
+    Labels that come early are not like the others, so nothing is judged by them, and a challenger is not
+    taught by them either. Raises `DataError` when the rows with complete labels are too few.
+    """
+    reason = ""
+    while True:
+        try:
+            split = split_holdout(timeline, training, seen_until=seen_until, until=until)
+        except DataError as error:
+            raise DataError(f"{error}{reason}") from None
+        maturity = find_maturity(timeline, _labelled_stretch(timeline, split.holdout), data)
+        if maturity.until is None:
+            return split
+        until, reason = maturity.until, f" Not counted are newer rows: {maturity.reason}."
+
+
+def _labelled_stretch(timeline: Timeline, window: Window) -> Window:
+    """A window up to its last labelled row: where no label has come at all, none came early."""
+    rows = timeline.inside(window)
+    labelled = timeline.keys[rows][timeline.labelled[rows]]
+    return Window(window.start, _next_key(labelled))
+
+
 def find_maturity(timeline: Timeline, window: Window, settings: DataSettings) -> Maturity:
     """How far the labels of a window are complete enough to judge a model by.
 

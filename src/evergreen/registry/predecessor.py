@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from evergreen.data.batches import read_batch
+from evergreen.data.schema import check_table
 from evergreen.data.sources import Table, Window
 from evergreen.data.windows import Maturity, current_window, find_maturity, read_timeline
 from evergreen.registry.cards import Card
@@ -12,7 +13,7 @@ from evergreen.registry.journal import GOES_LIVE, Entry
 from evergreen.registry.store import Store
 from evergreen.scoring.metrics import metric_named
 from evergreen.settings import Settings
-from evergreen.training.admission import compare
+from evergreen.training.admission import OpenedModel, compare
 from evergreen.training.comparison import Comparison
 
 
@@ -29,9 +30,10 @@ def watch_predecessor(
 ) -> Watch | None:
     """Compare the live model with the one before on the rows since; roll back when the predecessor is surely better.
 
-    None when there is nothing to watch: no predecessor, the live model came by hand, or too few labels
-    yet. There is a look in every run, so the k-th may spend only alpha / k(k + 1): over all looks
-    together the chance of going back to a model that is no better stays below `promotion.alpha`.
+    None when there is nothing to watch: no predecessor, the live model came by hand, too few labels yet, or
+    a table that lacks what one of the two wants. There is a look in every run, so the k-th may spend only
+    alpha / k(k + 1): over all looks together the chance of going back to a model that is no better stays
+    below `promotion.alpha`.
     """
     before, since, live = store.predecessor(), _entries_since_deploy(store), store.live()
     if before is None or since is None or live is None:
@@ -40,6 +42,8 @@ def watch_predecessor(
     if maturity.labelled_rows < settings.promotion.min_rows:
         return None
     (champion, card), (predecessor, _) = open_model(store), open_model(store, before)
+    if not all(_can_answer(table, model, settings) for model in (champion, predecessor)):
+        return None
     features = sorted({*champion.contract.features, *predecessor.contract.features})
     batch = read_batch(table, window, features, settings.data, card.task)
     rows = batch.rows(batch.labelled & batch.before(maturity.until))
@@ -65,6 +69,12 @@ def _entries_since_deploy(store: Store) -> tuple[Entry, ...] | None:
     entries = store.entries()
     places = [place for place, entry in enumerate(entries) if entry.event in GOES_LIVE]
     return entries[places[-1] :] if places and entries[places[-1]].event == "deploy" else None
+
+
+def _can_answer(table: Table, model: OpenedModel, settings: Settings) -> bool:
+    """Whether a table has the columns that a model wants, whatever else it has."""
+    more_allowed = settings.data.model_copy(update={"allow_extra_columns": True})
+    return not any(finding.blocking for finding in check_table(table, model.contract, more_allowed))
 
 
 def _stretch_since(table: Table, card: Card, settings: Settings) -> tuple[Window, Maturity]:

@@ -10,7 +10,7 @@ from evergreen.data.batches import Batch, read_batch
 from evergreen.data.rows import row_digests
 from evergreen.data.schema import Contract, check_table, infer_contract, raise_findings
 from evergreen.data.sources import Table
-from evergreen.data.windows import read_timeline, split_holdout, thin, to_key
+from evergreen.data.windows import read_timeline, split_mature, thin, to_key
 from evergreen.errors import DataError
 from evergreen.settings import DataSettings, Settings
 
@@ -49,19 +49,23 @@ def prepare_material(
 ) -> Material:
     """Split a table into training and holdout rows and read both.
 
-    `known` is the champion's contract: columns keep their kinds, so that a quiet month can't turn a
-    number into a category. The holdout begins after `seen_until`, the champion's last row; rows from
-    `until` on are left out. Raises `DataError` when the table breaks the contract or has too few labels.
+    `known` is the champion's contract: columns keep their kinds and the target its task, so that a quiet
+    month can't turn a number into a category, and the columns that it wants are read as well. The holdout
+    begins after `seen_until`, the champion's last row; rows from `until` on are left out, and so are the
+    newest ones while their labels are still coming in. Raises `DataError` when the table breaks the
+    contract or has too few labels.
     """
     if known is not None:
         raise_findings(check_table(table, known, settings.data), table.name)
     if not settings.data.target:
         raise DataError(f"{table.name}: set data.target, the column to predict; without it nothing can be trained.")
-    split = split_holdout(read_timeline(table, settings.data), settings.training, seen_until=seen_until, until=until)
+    timeline = read_timeline(table, settings.data)
+    split = split_mature(timeline, settings.data, settings.training, seen_until=seen_until, until=until)
     contract = infer_contract(table, _keep_kinds(settings.data, known), split.train)
     task = str(contract.task)
-    older = read_batch(table, split.train, contract.features, settings.data, task).labelled_rows()
-    newest = read_batch(table, split.holdout, contract.features, settings.data, task).labelled_rows()
+    features = (*contract.features, *(known.features if known else ()))
+    older = read_batch(table, split.train, features, settings.data, task).labelled_rows()
+    newest = read_batch(table, split.holdout, features, settings.data, task).labelled_rows()
     holdout, leaked = drop_leaked(older, newest)
     training = older.rows(thin(len(older), settings.training.max_rows, settings.training.seed))
     logger.info("%s rows to learn from, %s newer rows kept aside", f"{len(training):,}", f"{len(holdout):,}")
@@ -87,4 +91,5 @@ def _keep_kinds(settings: DataSettings, known: Contract | None) -> DataSettings:
     if known is None:
         return settings
     kinds = {column.name: column.kind for column in known.columns} | settings.kinds
-    return settings.model_copy(update={"kinds": kinds})
+    task = known.task if settings.task == "auto" and known.task else settings.task
+    return settings.model_copy(update={"kinds": kinds, "task": task})
