@@ -185,3 +185,12 @@ def test_without_a_target_nothing_can_be_trained_and_the_key_is_named(tmp_path, 
     config = make_project(tmp_path / "aimless", OLD, target="")
     assert continuous_training.main(["--config", str(config)]) == 3
     assert "data.target" in capsys.readouterr().err
+
+
+def test_a_metric_that_the_holdout_can_not_tell_is_a_gate_not_passed_and_no_crash(tmp_path, capsys):
+    """Nobody has left lately: there is no ROC AUC without both classes."""
+    frame = OLD.assign(y=OLD["y"].where(OLD.index < 2000, "no"))
+    config = make_project(tmp_path / "lately", frame, performance='metric = "roc_auc"\n')
+    code, document = run(continuous_training, capsys, config)
+    assert (code, document["training"]["outcome"]) == (0, "rejected")
+    assert "There is no roc_auc on the holdout" in document["training"]["reasons"][0]

@@ -86,7 +86,7 @@ def _finite(answers: np.ndarray) -> np.ndarray:
         values = answers.astype(np.float64)
     except (TypeError, ValueError):
         raise DataError(f"The model answered with {answers.dtype} values; expected numbers.") from None
-    bad = np.flatnonzero(~np.isfinite(values))
+    bad = np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(axis=1))
     if bad.size:
         raise DataError(
             f"The model's prediction is not a finite number in {bad.size:,} of {len(values):,} rows "

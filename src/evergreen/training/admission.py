@@ -9,7 +9,7 @@ from typing import Any
 from evergreen.data.batches import Batch
 from evergreen.data.rows import digest_rows
 from evergreen.data.schema import Contract, conform
-from evergreen.scoring.metrics import Metric, Score, metric_named, score_all
+from evergreen.scoring.metrics import Metric, Score, metric_named, score, score_all
 from evergreen.scoring.predictions import predict
 from evergreen.settings import Settings
 from evergreen.training.comparison import Comparison, Contender, compare_models
@@ -82,7 +82,7 @@ def examine(fitted: Fitted, material: Material, settings: Settings, champion: Op
         confidence=settings.performance.confidence,
         positive=settings.data.positive or None,
     )
-    gates = (*gates, _judge_floor(metric, scores, material, settings))
+    gates = (*gates, _judge_floor(metric, answers, scores, material, settings))
     comparison = None
     if champion is not None and gates[-1].passed:
         comparison = compare(
@@ -118,9 +118,13 @@ def compare(
     )
 
 
-def _judge_floor(metric: Metric, scores: Mapping[str, Score], material: Material, settings: Settings) -> Gate:
+def _judge_floor(
+    metric: Metric, answers: Contender, scores: Mapping[str, Score], material: Material, settings: Settings
+) -> Gate:
     holdout, positive = material.holdout, settings.data.positive or None
     trivial = score_constant(metric, holdout.labels, material.task, material.contract.classes, positive)
+    # A metric that these rows can't tell is not among the scores; asked alone it says why.
+    found = scores.get(metric.name) or score(metric, holdout.labels, answers.predictions, positive=positive)
     wished = settings.performance.min_score
     floor = wished if isinstance(wished, float) else None
-    return floor_gate(scores[metric.name], metric, trivial, floor, ranking=scores.get("roc_auc"))
+    return floor_gate(found, metric, trivial, floor, ranking=scores.get("roc_auc"))
