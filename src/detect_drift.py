@@ -88,12 +88,16 @@ class TableState:
 
 @dataclass(frozen=True)
 class Detection:
-    """The verdict on the rows that the live model has not seen, and how many there are."""
+    """The verdict on the rows that the live model has not seen, and how many there are.
+
+    `lacking` says in words why no challenger can be trained on them yet; empty when one can.
+    """
 
     report: "DriftReport"
     new_rows: int
     new_labelled_rows: int
     table: TableState
+    lacking: str = ""
 
 
 def detect(settings: "Settings", store: "Store", table: "Table") -> Detection:
@@ -104,7 +108,7 @@ def detect(settings: "Settings", store: "Store", table: "Table") -> Detection:
     """
     from evergreen.data.batches import read_batch
     from evergreen.data.schema import check_table, check_values, conform, raise_findings
-    from evergreen.data.windows import current_window, find_maturity, key_to_json, read_timeline, to_key
+    from evergreen.data.windows import current_window, find_maturity, key_to_json, lacks_labels, read_timeline, to_key
     from evergreen.drift.columns import compare_profiles
     from evergreen.drift.outcomes import profile_answers
     from evergreen.drift.profile import Profile, profile_table
@@ -139,7 +143,8 @@ def detect(settings: "Settings", store: "Store", table: "Table") -> Detection:
         importances=card.importances,
         **judge_outcomes(settings, card, batch, answers, find_maturity(timeline, window, settings.data)),
     )
-    return Detection(report, len(batch), int(batch.labelled.sum()), state)
+    lacking = lacks_labels(timeline, settings.data, settings.training, last_key_of(card))
+    return Detection(report, len(batch), int(batch.labelled.sum()), state, lacking)
 
 
 def text_of(key: Any) -> str:

@@ -114,6 +114,8 @@ def read_signals(detection: Detection, watch: "Watch | None", store: "Store", no
     assert live is not None, "detect has just asked it"
     performance, runs = report.performance, past_runs(store.entries())
     blocking = [f"Data quality: {finding.text}" for finding in report.quality if finding.blocking]
+    if detection.lacking:
+        blocking.append(detection.lacking)
     if watch and watch.rolled_back:
         blocking.append("This run went back to the model before; the next one looks at it with fresh eyes.")
     return Signals(

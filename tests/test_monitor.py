@@ -366,3 +366,14 @@ def test_a_target_of_classes_stays_one_when_it_gets_more_values(tmp_path, capsys
     _, document = run(monitor, capsys, config)
     assert document["comparison"]["metric"] == "accuracy"
     assert document["deployed"]
+
+
+def test_a_reason_to_retrain_waits_until_there_are_labels_enough_for_a_holdout(project, capsys):
+    """A tenth of 2400 rows is new enough for the policy, but half of it is too little to compare models on."""
+    write_table(project, pd.concat([OLD, FLIPPED.head(300)]))
+    code, document = run(monitor, capsys, project / "config.toml")
+    assert code == 0
+    assert document["decision"]["wanted"]
+    assert "training.min_holdout asks for 200" in document["decision"]["blocked"][0]
+    write_table(project, pd.concat([OLD, FLIPPED.head(400)]))
+    assert run(monitor, capsys, project / "config.toml")[1]["training"] is not None

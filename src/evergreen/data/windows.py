@@ -230,6 +230,17 @@ def split_mature(
         until, reason = maturity.until, f" Not counted are newer rows: {maturity.reason}."
 
 
+def lacks_labels(
+    timeline: Timeline, data: DataSettings, training: TrainingSettings, seen_until: datetime | int | None
+) -> str:
+    """Why there is no `split_mature` yet, in words; empty when there is one."""
+    try:
+        split_mature(timeline, data, training, seen_until=seen_until)
+    except DataError as error:
+        return str(error)
+    return ""
+
+
 def _labelled_stretch(timeline: Timeline, window: Window) -> Window:
     """A window up to its last labelled row: where no label has come at all, none came early."""
     rows = timeline.inside(window)
