@@ -90,6 +90,11 @@ def test_current_is_what_was_not_seen_or_the_newest_of_it(line, seen, stretch, s
     assert current_window(line, seen, DataSettings(current_window=stretch)) == Window(start, None)
 
 
+def test_a_table_without_a_time_that_lost_rows_is_refused():
+    with pytest.raises(DataError, match=r"has seen 1,001 rows, and now the table has only 1,000.*data.time"):
+        current_window(ROWS, 1000, DataSettings())
+
+
 def test_nothing_new_is_a_window_without_rows():
     window = current_window(DAYS, to_key(DAYS.keys[-1]), DataSettings())
     assert DAYS.inside(window) == slice(1000, 1000)

@@ -136,9 +136,15 @@ def current_window(timeline: Timeline, seen_until: datetime | int | None, settin
 
     `data.current_window` narrows: "all", a length of time ("30d") or a number of rows ("5000").
     `seen_until` is the last key that was used for training or holdout; None means nothing was seen.
-    The window has no end, and no rows when nothing is new.
+    The window has no end, and no rows when nothing is new. Raises `DataError` when a table without a
+    time has lost rows that were seen: what is new in it can't be told any more.
     """
     keys = timeline.keys
+    if isinstance(seen_until, int) and seen_until >= len(keys):
+        raise DataError(
+            f"The model has seen {seen_until + 1:,} rows, and now the table has only {len(keys):,}. Without a time, "
+            "new rows have to stand below the old ones: keep the old rows, or name the time column (data.time)."
+        )
     first = 0 if seen_until is None else int(np.searchsorted(keys, _as_key(seen_until), "right"))
     first = max(first, first_of_newest(keys, settings.current_window, "data.current_window"))
     return Window(_next_key(keys) if first == len(keys) else to_key(keys[first]), None)
