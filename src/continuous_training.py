@@ -71,7 +71,7 @@ def retrain(settings: "Settings", store: "Store", table: "Table", order: Order) 
     Raises `DataError` for bad data or too few labels, `TrainingError` when the fit failed, and
     `IntegrityError` when another model went live meanwhile. The champion stays in all these cases.
     """
-    from evergreen.registry.describing import contract_of, describe_challenger, last_key_of
+    from evergreen.registry.describing import Occasion, contract_of, describe_challenger, last_key_of
     from evergreen.training.admission import OpenedModel, examine
     from evergreen.training.prepare import prepare_material
 
@@ -86,18 +86,9 @@ def retrain(settings: "Settings", store: "Store", table: "Table", order: Order) 
     shown = examine(fitted, material, settings, None if order.force else champion)
     forced = {"by": order.actor, "why": order.reason} if order.force and champion else None
     outcome, reasons = judge(settings, shown, champion, forced)
-    challenger = describe_challenger(
-        fitted,
-        material,
-        shown,
-        settings,
-        version=store.next_version(),
-        now=order.now,
-        parent=champion.digest if champion else None,
-        reason=order.reason,
-        actor=order.actor,
-        revision=utils.revision(),
-    )
+    parent = champion.digest if champion else None
+    occasion = Occasion(store.next_version(), parent, order.now, order.reason, order.actor, utils.revision())
+    challenger = describe_challenger(fitted, material, shown, settings, occasion)
     result = Retraining(challenger, shown, outcome, reasons, forced)
     carry_out(settings, store, result, fitted, order)
     return result

@@ -132,7 +132,8 @@ def promote(store: Store, arguments: argparse.Namespace) -> Answer:
 def adopt(store: Store, arguments: argparse.Namespace) -> Answer:
     """Make a model from elsewhere the live one, on the word of the person who runs this."""
     from evergreen.data.sources import open_table
-    from evergreen.registry.adopting import Voucher, describe_adopted
+    from evergreen.registry.adopting import describe_adopted
+    from evergreen.registry.describing import Occasion
     from evergreen.training.children import warm_up
 
     warm_up()
@@ -140,16 +141,15 @@ def adopt(store: Store, arguments: argparse.Namespace) -> Answer:
     content = _read_model(arguments.file)
     table = open_table(settings.data.reference or settings.data.source, settings.data, settings.root)
     reason = arguments.reason or f"adopted from {arguments.file}"
-    voucher = Voucher(utils.actor_of(arguments), reason, now, _last_key(arguments.trained_until, settings))
+    actor, trained_until = utils.actor_of(arguments), _last_key(arguments.trained_until, settings)
     with store.lock():
         store.repair(now)
         live = store.live_digest()
         version = _version_for(store, digest_of(content))
-        card = describe_adopted(
-            content, table, settings, voucher, version=version, parent=live, revision=utils.revision()
-        )
+        occasion = Occasion(version, live, now, reason, actor, utils.revision())
+        card = describe_adopted(content, table, settings, occasion, trained_until=trained_until)
         store.stage(content, card)
-        entry = store.deploy(card.digest, expected_live=live, now=now, reason=reason, actor=voucher.actor)
+        entry = store.deploy(card.digest, expected_live=live, now=now, reason=reason, actor=actor)
     model = {**summary_of(card), "since": entry.time, "reason": reason}
     return Answer({"format": FORMAT, "model": model}, model_lines(model))
 

@@ -1,9 +1,12 @@
-"""The card of a new challenger, made from everything that is known when it is admitted."""
+"""The card of a new model, made from everything that is known when it is admitted."""
 
 import platform
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from evergreen.data.rows import digest_rows
 from evergreen.data.schema import Contract
@@ -15,76 +18,87 @@ from evergreen.registry.journal import utc_text
 from evergreen.registry.store import Store
 from evergreen.settings import Settings
 from evergreen.training.admission import OpenedModel
+from evergreen.training.prepare import Material
 
 if TYPE_CHECKING:
     from evergreen.training.admission import Examination
     from evergreen.training.fitting import Fitted
-    from evergreen.training.prepare import Material
+
+
+@dataclass(frozen=True)
+class Occasion:
+    """Why a model gets its card: its version, the model it is to take over from, when, why and on whose word."""
+
+    version: int
+    parent: str | None
+    now: datetime
+    reason: str
+    actor: str
+    revision: str
 
 
 def describe_challenger(
-    fitted: "Fitted",
-    material: "Material",
+    fitted: "Fitted", material: Material, shown: "Examination", settings: Settings, occasion: Occasion
+) -> Card:
+    """The card of a fitted challenger: its reference profile is of the rows it learned from."""
+    batch = material.training
+    learned = batch.rows(np.arange(len(batch) - fitted.rows, len(batch)))
+    training = {
+        "seconds": round(fitted.seconds, 3),
+        "window": fitted.window,
+        "estimator": fitted.estimator,
+        "params": fitted.params,
+        "seed": settings.training.seed,
+        "candidates": [asdict(candidate) for candidate in fitted.candidates],
+    }
+    card = describe_model(fitted.digest, replace(material, training=learned), shown, settings, occasion, training)
+    return replace(card, importances=fitted.importances)
+
+
+def describe_model(
+    digest: str,
+    material: Material,
     shown: "Examination",
     settings: Settings,
-    *,
-    version: int,
-    now: datetime,
-    parent: str | None,
-    reason: str,
-    actor: str,
-    revision: str,
+    occasion: Occasion,
+    training: Mapping[str, Any],
 ) -> Card:
-    """The card of a fitted challenger.
+    """The card of a model that learned from the training rows of `material` and was examined on its holdout.
 
-    The reference profile is of the rows it learned from; those of its predictions and of the target are
-    of the holdout, because on its own training rows a model answers more surely than it ever will again.
+    The profiles of its answers and of the target are of the holdout, because on its own training rows a
+    model answers more surely than it ever will again. `training` says how it was made; it names the
+    `estimator`, and is completed here by the rows.
     """
-    learned = material.training.frame.tail(fitted.rows)
-    keys = material.training.keys[-fitted.rows :]
-    contract = material.contract
+    contract, learned = material.contract, material.training
+    first, last = (key_to_json(to_key(learned.keys[place])) for place in (0, -1))
+    profile = profile_frame(learned.frame, kinds_of(contract), source="training rows")
+    rows = {"rows": len(learned), "from": first, "to": last}
+    rows |= {"holdout_rows": len(material.holdout), "leaked_rows": material.leaked}
     return Card(
-        digest=fitted.digest,
-        version=version,
-        created=utc_text(now),
+        digest=digest,
+        version=occasion.version,
+        created=utc_text(occasion.now),
         task=material.task,
         target=settings.data.target,
         positive=settings.data.positive,
         classes=contract.classes,
         contract=contract.to_dict(),
-        profile=replace(
-            profile_frame(learned, kinds_of(contract), source="training rows"),
-            start=str(key_to_json(to_key(keys[0]))),
-            stop=str(key_to_json(to_key(keys[-1]))),
-        ).to_dict(),
+        profile=replace(profile, start=str(first), stop=str(last)).to_dict(),
         prediction_profile=profile_answers(shown.answers.predictions).to_dict() if shown.answers else None,
         target_profile=profile_target(material.holdout.labels).to_dict(),
         baseline={name: score.to_dict() for name, score in (shown.scores or {}).items()},
         seen_until=key_to_json(material.seen_until),
-        importances=fitted.importances,
         gates=tuple(gate.to_dict() for gate in shown.gates),
         comparison=shown.comparison.to_dict() if shown.comparison else None,
-        training={
-            "rows": fitted.rows,
-            "seconds": round(fitted.seconds, 3),
-            "window": fitted.window,
-            "from": key_to_json(to_key(keys[0])),
-            "to": key_to_json(to_key(keys[-1])),
-            "holdout_rows": len(material.holdout),
-            "leaked_rows": material.leaked,
-            "estimator": fitted.estimator,
-            "params": fitted.params,
-            "seed": settings.training.seed,
-            "candidates": [{"window": c.window, "rows": c.rows, "score": c.score} for c in fitted.candidates],
-        },
-        data_digest=digest_rows(material.training.frame),
-        libraries=installed_libraries([fitted.estimator.split(".")[0]]),
+        training=rows | dict(training),
+        data_digest=digest_rows(learned.frame),
+        libraries=installed_libraries([training["estimator"].split(".")[0]]),
         python=platform.python_version(),
         settings=settings.as_dict(),
-        revision=revision,
-        parent=parent,
-        reason=reason,
-        actor=actor,
+        revision=occasion.revision,
+        parent=occasion.parent,
+        reason=occasion.reason,
+        actor=occasion.actor,
     )
 
 

@@ -43,37 +43,48 @@ class Examination:
     compare; `seconds` is what scoring took.
     """
 
-    metric: Metric
     gates: tuple[Gate, ...]
     answers: Contender | None = None
     scores: Mapping[str, Score] | None = None
     comparison: Comparison | None = None
     seconds: float = 0.0
 
-    @property
-    def passed(self) -> bool:
-        """Whether all gates were passed."""
-        return all(gate.passed for gate in self.gates)
-
 
 def examine(fitted: Fitted, material: Material, settings: Settings, champion: OpenedModel | None) -> Examination:
     """Gates first, then the scores on the holdout and the floor, then the comparison, if there is a champion."""
     metric = metric_named(settings.performance, material.task, settings.root)
-    gates = run_gates(
-        fitted.pickle,
-        conform(material.holdout.frame.head(GOLDEN_ROWS), material.contract),
-        material.contract,
-        settings.promotion,
-        metric,
-        root=settings.root,
-    )
+    gates = check_safety(fitted.pickle, material, settings)
     if not all(gate.passed for gate in gates):
-        return Examination(metric, gates)
+        return Examination(gates)
     started = time.perf_counter()
     # The bytes are those our own child made a moment ago and the gates have opened: trusted from here on.
     challenger = OpenedModel(fitted.digest, pickle.loads(fitted.pickle), material.contract)
     answers = challenger.answer(material.holdout, material.task)
-    scores = score_all(
+    scores = score_answers(answers, material, settings)
+    gates = (*gates, _judge_floor(metric, answers, scores, material, settings))
+    comparison = None
+    if champion is not None and gates[-1].passed:
+        comparison = compare(
+            champion.answer(material.holdout, material.task),
+            answers,
+            material.holdout,
+            settings,
+            metric,
+            leaked_rows=material.leaked,
+        )
+    return Examination(gates, answers, scores, comparison, time.perf_counter() - started)
+
+
+def check_safety(content: bytes, material: Material, settings: Settings) -> tuple[Gate, ...]:
+    """The gates that every pickle has to pass, asked about a few rows of the holdout."""
+    metric = metric_named(settings.performance, material.task, settings.root)
+    golden = conform(material.holdout.frame.head(GOLDEN_ROWS), material.contract)
+    return run_gates(content, golden, material.contract, settings.promotion, metric, root=settings.root)
+
+
+def score_answers(answers: Contender, material: Material, settings: Settings) -> dict[str, Score]:
+    """Every score that the holdout can tell of these answers, with its interval: the baseline of a card."""
+    return score_all(
         material.task,
         material.holdout.labels,
         answers.predictions,
@@ -82,13 +93,6 @@ def examine(fitted: Fitted, material: Material, settings: Settings, champion: Op
         confidence=settings.performance.confidence,
         positive=settings.data.positive or None,
     )
-    gates = (*gates, _judge_floor(metric, answers, scores, material, settings))
-    comparison = None
-    if champion is not None and gates[-1].passed:
-        comparison = compare(
-            champion.answer(material.holdout, material.task), answers, material.holdout, settings, metric
-        )
-    return Examination(metric, gates, answers, scores, comparison, time.perf_counter() - started)
 
 
 def compare(
