@@ -8,7 +8,7 @@ is stable and hurt when it has changed, and this tells the two apart. The holdou
 import logging
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,6 +35,10 @@ class Candidate:
     window: str
     rows: int
     score: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types; None for a score that the validation rows can't tell."""
+        return asdict(self) | {"score": self.score if math.isfinite(self.score) else None}
 
 
 @dataclass(frozen=True)

@@ -193,7 +193,8 @@ def floor_gate(
     """
     sure = score.low if metric.higher_is_better else score.high
     better = (sure > trivial) if metric.higher_is_better else (sure < trivial)
-    limit, reason = trivial, _explain_floor(score, better, trivial)
+    limit: float | None = trivial if np.isfinite(trivial) else None
+    reason = _explain_floor(score, better, trivial)
     if not better and score.defined and ranking is not None and ranking.low > 0.5:
         better = True
         reason = (
