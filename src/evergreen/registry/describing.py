@@ -2,7 +2,7 @@
 
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +49,7 @@ def describe_challenger(
         "estimator": fitted.estimator,
         "params": fitted.params,
         "seed": settings.training.seed,
-        "candidates": [asdict(candidate) for candidate in fitted.candidates],
+        "candidates": [candidate.to_dict() for candidate in fitted.candidates],
     }
     card = describe_model(fitted.digest, replace(material, training=learned), shown, settings, occasion, training)
     return replace(card, importances=fitted.importances)
