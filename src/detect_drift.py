@@ -107,7 +107,8 @@ def detect(settings: "Settings", store: "Store", table: "Table") -> Detection:
     Raises `DataError`, naming all problems, when the table is not of the form the model learned from.
     """
     from evergreen.data.batches import read_batch
-    from evergreen.data.schema import check_table, check_values, conform, raise_findings
+    from evergreen.data.quality import check_table, check_values, raise_findings
+    from evergreen.data.schema import conform
     from evergreen.data.windows import current_window, find_maturity, key_to_json, lacks_labels, read_timeline, to_key
     from evergreen.drift.columns import compare_profiles
     from evergreen.drift.outcomes import profile_answers

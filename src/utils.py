@@ -25,26 +25,19 @@ PROJECT = Path(__file__).resolve().parent.parent
 logger = logging.getLogger("evergreen")
 
 
-def parser(doc: str | None, *, config: bool = True) -> argparse.ArgumentParser:
+def parser(doc: str | None) -> argparse.ArgumentParser:
     """An argument parser with the options that all commands have; `doc` is the script's own docstring."""
     made = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_common_options(made, config=config)
+    add_common_options(made)
     return made
 
 
-def add_common_options(to: argparse.ArgumentParser, *, config: bool = True) -> None:
+def add_common_options(to: argparse.ArgumentParser) -> None:
     """`--config --set --json -v -q`, the same everywhere."""
-    if config:
-        to.add_argument(
-            "--config", type=Path, metavar="FILE", help="settings file (default: config.toml of the project)"
-        )
-        to.add_argument(
-            "--set",
-            action="append",
-            default=[],
-            metavar="SECTION.KEY=VALUE",
-            help="override one setting; may be repeated",
-        )
+    to.add_argument("--config", type=Path, metavar="FILE", help="settings file (default: config.toml of the project)")
+    to.add_argument(
+        "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="override one setting; may be repeated"
+    )
     to.add_argument("--json", action="store_true", help="strict JSON on standard output, nothing else there")
     loudness = to.add_mutually_exclusive_group()
     loudness.add_argument("-v", "--verbose", action="store_true", help="say more: every step, every column")

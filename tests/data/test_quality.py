@@ -6,7 +6,7 @@ import pytest
 from table_tools import open_text
 from test_schema import CONTRACT, SETTINGS, customers
 
-from evergreen.data.quality import Finding, check_frame, check_table, check_values, raise_findings
+from evergreen.data.quality import Finding, check_table, check_values, raise_findings
 from evergreen.data.schema import infer_contract
 from evergreen.data.sources import Window, table_of
 from evergreen.errors import DataError
@@ -21,6 +21,10 @@ def found(findings) -> list[tuple[str, str, bool]]:
 
 def table_findings(frame: pd.DataFrame, settings: DataSettings = SETTINGS):
     return check_table(table_of(frame, "new"), CONTRACT, settings)
+
+
+def check_frame(frame: pd.DataFrame, contract, settings: DataSettings):
+    return check_values(table_of(frame, "the rows"), contract, settings)
 
 
 def value_findings(frame: pd.DataFrame, settings: DataSettings = SETTINGS):

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from table_tools import content_of
 
-from evergreen.data.schema import check_table, check_values, conform, infer_contract
+from evergreen.data.quality import check_table, check_values
+from evergreen.data.schema import conform, infer_contract
 from evergreen.data.sources import Window, open_table
 from evergreen.data.windows import first_stretch, read_timeline, split_holdout
 from evergreen.settings import DataSettings, TrainingSettings

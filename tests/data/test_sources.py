@@ -96,13 +96,6 @@ def test_a_window_by_time_without_a_time_column_is_a_usage_error(tmp_path):
         list(table.arrays("a", Window(datetime(2025, 1, 1), None)))
 
 
-def test_frames_have_at_most_the_rows_asked_for_and_an_index_of_their_own(table):
-    frames = list(table.frames(["count", "word"], chunk_rows=128))
-    assert max(map(len, frames)) <= 128
-    assert all(frame.index.tolist() == list(range(len(frame))) for frame in frames)
-    assert pd.concat(frames)["count"].tolist() == list(range(1000))
-
-
 def test_an_empty_window_is_a_frame_without_rows_but_with_columns(table):
     found = table.frame(["count", "word"], Window(1000, None))
     assert (len(found), list(found)) == (0, ["count", "word"])

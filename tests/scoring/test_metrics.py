@@ -123,17 +123,6 @@ def test_pinball_uses_the_configured_quantile(quantile):
     assert score(metric, y, Predictions(said)).value == pytest.approx(expected, abs=1e-12)
 
 
-@pytest.mark.parametrize("name", [name for name, metric in METRICS.items() if metric.row_losses and name != "cost"])
-def test_a_metric_with_row_losses_is_their_mean(name):
-    metric = METRICS[name]
-    y, predictions = classified(1, 80, 3)
-    if "regression" in metric.tasks:
-        y, predictions = np.arange(80.0), Predictions(np.random.default_rng(0).normal(40, 9, 80))
-    sample = sample_rows(y, predictions)
-    mean = metric.row_losses(sample).mean()
-    assert metric.measure(sample).value == pytest.approx(1 - mean if metric.higher_is_better else mean)
-
-
 # Contributions of the rows, and so the standard error
 
 

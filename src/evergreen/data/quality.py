@@ -18,8 +18,6 @@ from evergreen.errors import DataError
 from evergreen.settings import DataSettings
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from evergreen.data.schema import Column, Contract
     from evergreen.data.sources import Table, Window
 
@@ -63,6 +61,12 @@ def check_table(table: "Table", contract: "Contract", settings: DataSettings) ->
     return tuple(findings)
 
 
+def can_answer(table: "Table", contract: "Contract", settings: DataSettings) -> bool:
+    """Whether a table has all the columns that a model wants, whatever else it has."""
+    more_allowed = settings.model_copy(update={"allow_extra_columns": True})
+    return not any(finding.blocking for finding in check_table(table, contract, more_allowed))
+
+
 def _absent(column: "Column", extra: Sequence[str], table: "Table") -> Finding:
     name = column.name
     alike = [other for other in extra if _similarity(name, other) >= ALIKE and _fits(table.types[other], column.kind)]
@@ -71,8 +75,11 @@ def _absent(column: "Column", extra: Sequence[str], table: "Table") -> Finding:
         text = f"column '{name}' is missing, and '{closest}' is new: it was probably renamed. Give it its old name."
         return Finding(name, "renamed", text, closest, name, "data.source", True)
     found = ", ".join(table.types)
-    text = f"column '{name}' is missing; the model learned from it. Found: {found}."
-    return Finding(name, "missing_column", text, None, name, "data.exclude", True)
+    text = (
+        f"column '{name}' is missing; the model learned from it. Found: {found}. "
+        "Bring it back, or train a model that does without it: python src/continuous_training.py --force"
+    )
+    return Finding(name, "missing_column", text, None, name, "data.source", True)
 
 
 def _similarity(one: str, other: str) -> float:
@@ -113,13 +120,6 @@ def _fits(found: pa.DataType, kind: str) -> bool:
         return True  # numbers as categories, or 0 and 1 as truth: the values decide
     words = pa.types.is_string(found) or pa.types.is_dictionary(found)
     return kind == "category" and words
-
-
-def check_frame(frame: "pd.DataFrame", contract: "Contract", settings: DataSettings) -> tuple[Finding, ...]:
-    """`check_values` for rows that are in memory already."""
-    from evergreen.data.sources import table_of
-
-    return check_values(table_of(frame, "the rows"), contract, settings)
 
 
 def check_values(

@@ -15,8 +15,6 @@ import pyarrow as pa
 from evergreen.data.facts import NumberFacts, WordFacts, number_facts, word_facts
 from evergreen.data.kinds import check_known, infer_kinds
 from evergreen.data.labels import label_text
-from evergreen.data.quality import Finding, check_frame, check_table, check_values, raise_findings
-from evergreen.data.rows import digest_rows, row_digests
 from evergreen.errors import DataError
 from evergreen.settings import DataSettings
 
@@ -24,20 +22,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from evergreen.data.sources import Table, Window
-
-__all__ = [
-    "Column",
-    "Contract",
-    "Finding",
-    "check_frame",
-    "check_table",
-    "check_values",
-    "conform",
-    "digest_rows",
-    "infer_contract",
-    "raise_findings",
-    "row_digests",
-]
 
 MAX_CATEGORIES = 1000
 MAX_CLASSES = 20  # a whole-number target with more values is a quantity, not a class

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-CHUNK_ROWS = 262_144
 FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 DATABASES = ("sqlite", "postgresql", "postgres", "mysql", "mariadb", "mssql", "oracle", "duckdb")
 
@@ -73,14 +72,6 @@ class Table:
         """One column, chunk by chunk, in row order; nothing else is read, except the time for a window by time."""
         for table in self._tables([column], window):
             yield from table.column(0).chunks
-
-    def frames(
-        self, columns: Sequence[str], window: Window | None = None, chunk_rows: int = CHUNK_ROWS
-    ) -> "Iterator[pd.DataFrame]":
-        """Some columns in frames of at most `chunk_rows` rows, in row order, each with an index from 0."""
-        for table in self._tables(columns, window):
-            for begin in range(0, table.num_rows, chunk_rows):
-                yield table.slice(begin, chunk_rows).to_pandas()
 
     def frame(self, columns: Sequence[str], window: Window | None = None) -> "pd.DataFrame":
         """Some columns of all rows as one frame with an index from 0."""

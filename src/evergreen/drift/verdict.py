@@ -13,7 +13,7 @@ from evergreen.drift.profile import Profile
 from evergreen.verdicts import shows_loss
 
 if TYPE_CHECKING:
-    from evergreen.data.schema import Finding
+    from evergreen.data.quality import Finding
     from evergreen.drift.performance import PerformanceReport
     from evergreen.settings import DriftSettings
 

@@ -150,9 +150,9 @@ def changed_libraries(card: Card) -> list[str]:
     return changed
 
 
-def other_minor(card: Card, library: str = "scikit-learn") -> bool:
-    """Whether a library's major or minor version differs from the one that the model was trained with."""
-    was, now = card.libraries.get(library, ""), _installed(library)
+def other_minor(card: Card) -> bool:
+    """Whether scikit-learn's major or minor version differs from the one that the model was trained with."""
+    was, now = card.libraries.get("scikit-learn", ""), _installed("scikit-learn")
     return bool(was) and was.split(".")[:2] != now.split(".")[:2]
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from evergreen.data.batches import read_batch
-from evergreen.data.schema import check_table
+from evergreen.data.quality import can_answer
 from evergreen.data.sources import Table, Window
 from evergreen.data.windows import Maturity, current_window, find_maturity, read_timeline
 from evergreen.registry.cards import Card
@@ -13,7 +13,7 @@ from evergreen.registry.journal import GOES_LIVE, Entry
 from evergreen.registry.store import Store
 from evergreen.scoring.metrics import metric_named
 from evergreen.settings import Settings
-from evergreen.training.admission import OpenedModel, compare
+from evergreen.training.admission import compare
 from evergreen.training.comparison import Comparison
 
 
@@ -42,7 +42,7 @@ def watch_predecessor(
     if maturity.labelled_rows < settings.promotion.min_rows:
         return None
     (champion, card), (predecessor, _) = open_model(store), open_model(store, before)
-    if not all(_can_answer(table, model, settings) for model in (champion, predecessor)):
+    if not all(can_answer(table, model.contract, settings.data) for model in (champion, predecessor)):
         return None
     features = sorted({*champion.contract.features, *predecessor.contract.features})
     batch = read_batch(table, window, features, settings.data, card.task)
@@ -69,12 +69,6 @@ def _entries_since_deploy(store: Store) -> tuple[Entry, ...] | None:
     entries = store.entries()
     places = [place for place, entry in enumerate(entries) if entry.event in GOES_LIVE]
     return entries[places[-1] :] if places and entries[places[-1]].event == "deploy" else None
-
-
-def _can_answer(table: Table, model: OpenedModel, settings: Settings) -> bool:
-    """Whether a table has the columns that a model wants, whatever else it has."""
-    more_allowed = settings.data.model_copy(update={"allow_extra_columns": True})
-    return not any(finding.blocking for finding in check_table(table, model.contract, more_allowed))
 
 
 def _stretch_since(table: Table, card: Card, settings: Settings) -> tuple[Window, Maturity]:

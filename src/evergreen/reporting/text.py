@@ -17,16 +17,16 @@ MAX_LINES = 12  # columns and slices shown before the rest is summed up: a norma
 Line = tuple[str, str]
 
 
-def render_text(document: Mapping[str, Any], *, width: int = 100, color: bool = False, verbose: bool = False) -> str:
+def render_text(document: Mapping[str, Any], *, width: int = 100, verbose: bool = False) -> str:
     """The result as plain lines: verdict, one paragraph, then details, each line led by a word to grep for.
 
-    `verbose` lists every column; otherwise those without drift are one line. `color` makes the verdict bold.
+    `verbose` lists every column; otherwise those without drift are one line.
     """
     shown = showable(document)
     verdict = textwrap.fill("  ".join(words.headlines(shown)), width)
     paragraph = textwrap.fill(words.summary(shown), width, break_on_hyphens=False)
     details = [_fold(label, text, width) for label, text in lines_of(shown, verbose)]
-    return "\n".join([f"\x1b[1m{verdict}\x1b[0m" if color else verdict, paragraph, "", *details])
+    return "\n".join([verdict, paragraph, "", *details])
 
 
 def _fold(label: str, text: str, width: int) -> str:

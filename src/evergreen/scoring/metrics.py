@@ -37,8 +37,6 @@ class Metric:
         relative: a drop is a share of the baseline (metrics without an upper bound), else a difference.
         needs_probabilities: it is not defined for a model that predicts classes only.
         measure: the formula.
-        row_losses: the loss of each row, of which the metric is the mean (accuracy: 1 − mean); None when
-            it isn't such a mean.
     """
 
     name: str
@@ -47,17 +45,16 @@ class Metric:
     relative: bool
     needs_probabilities: bool
     measure: Measure
-    row_losses: Losses | None = None
 
 
 def _mean(name: str, tasks: str, losses: Losses, relative: bool = True, probabilities: bool = False) -> Metric:
     measure = _needing_probabilities(name, mean_of(losses)) if probabilities else mean_of(losses)
-    return Metric(name, tuple(tasks.split()), False, relative, probabilities, measure, losses)
+    return Metric(name, tuple(tasks.split()), False, relative, probabilities, measure)
 
 
-def _share(name: str, measure: Measure, probabilities: bool = False, losses: Losses | None = None) -> Metric:
+def _share(name: str, measure: Measure, probabilities: bool = False) -> Metric:
     measure = _needing_probabilities(name, measure) if probabilities else measure
-    return Metric(name, ("classification",), True, False, probabilities, measure, losses)
+    return Metric(name, ("classification",), True, False, probabilities, measure)
 
 
 def _needing_probabilities(name: str, measure: Measure) -> Measure:
@@ -76,7 +73,7 @@ def _no_costs(sample: Sample) -> np.ndarray:
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        _share("accuracy", measures.accuracy, losses=measures.misses),
+        _share("accuracy", measures.accuracy),
         _share("balanced_accuracy", measures.balanced_accuracy),
         _share("precision", measures.precision),
         _share("recall", measures.recall),
@@ -155,16 +152,16 @@ def metric_named(settings: PerformanceSettings, task: str, root: Path = Path()) 
 def _configured(metric: Metric, settings: PerformanceSettings, root: Path) -> Metric:
     if metric.name == "pinball":
         losses = measures.pinball_losses(settings.quantile)
-        return replace(metric, measure=mean_of(losses), row_losses=losses)
+        return replace(metric, measure=mean_of(losses))
     if metric.name != "cost":
         return metric
     if bool(settings.cost_matrix) == bool(settings.cost_function):
         raise UsageError(NEEDS_COSTS)
     if settings.cost_matrix:
         losses = costs.matrix_losses(settings.cost_matrix)
-        return replace(metric, tasks=("classification",), measure=mean_of(losses), row_losses=losses)
+        return replace(metric, tasks=("classification",), measure=mean_of(losses))
     function = costs.load_function(settings.cost_function, root)
-    return replace(metric, measure=costs.measure_function(function), row_losses=None)
+    return replace(metric, measure=costs.measure_function(function))
 
 
 def sample_rows(y: Any, predictions: Predictions, positive: str | None = None) -> Sample:

@@ -2,14 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from evergreen.data.labels import label_text
 from evergreen.errors import DataError
-
-Task = Literal["classification", "regression"]
 
 # Probabilities are sums of floats of the library's own width (float32 in XGBoost); further out is a fault.
 ROUNDING = 1e-3

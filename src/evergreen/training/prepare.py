@@ -7,8 +7,9 @@ from datetime import datetime
 import numpy as np
 
 from evergreen.data.batches import Batch, read_batch
+from evergreen.data.quality import check_table, raise_findings
 from evergreen.data.rows import row_digests
-from evergreen.data.schema import Contract, check_table, infer_contract, raise_findings
+from evergreen.data.schema import Contract, infer_contract
 from evergreen.data.sources import Table
 from evergreen.data.windows import read_timeline, split_mature, thin, to_key
 from evergreen.errors import DataError
