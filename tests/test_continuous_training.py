@@ -194,3 +194,15 @@ def test_a_metric_that_the_holdout_can_not_tell_is_a_gate_not_passed_and_no_cras
     code, document = run(continuous_training, capsys, config)
     assert (code, document["training"]["outcome"]) == (0, "rejected")
     assert "There is no roc_auc on the holdout" in document["training"]["reasons"][0]
+
+
+def test_force_goes_on_without_a_column_that_is_gone_for_good(project, capsys):
+    less = pd.concat([OLD, SAME]).drop(columns="b")
+    write_table(project, less)
+    assert run(continuous_training, capsys, project / "config.toml")[0] == 3
+    code, document = run(continuous_training, capsys, project / "config.toml", "--force", "--reason", "b is gone")
+    assert (code, document["deployed"]) == (0, True)
+    write_table(project, pd.concat([less, world(600, start="2025-03-01", seed=5).drop(columns="b")]))
+    code, document = run(monitor, capsys, project / "config.toml")
+    assert (code, document["watch"]) == (0, None), "the predecessor wants the column and can't be watched"
+    assert document["drift"]["performance"]["labelled_rows"] == 600
