@@ -56,10 +56,16 @@ def actor_of(arguments: argparse.Namespace) -> str:
 
 
 def settings_from(arguments: argparse.Namespace) -> "Settings":
-    """The settings a command runs with: `--set`, then the environment, then the file, then the defaults."""
+    """The settings a command runs with: `--set`, then the environment, then the file, then the defaults.
+
+    From here on Python finds the user's own modules beside the file, as models and functions of theirs need.
+    """
+    from evergreen.by_name import make_importable
     from evergreen.settings import load
 
-    return load(arguments.config or PROJECT / "config.toml", os.environ, tuple(arguments.set))
+    settings = load(arguments.config or PROJECT / "config.toml", os.environ, tuple(arguments.set))
+    make_importable(settings.root)
+    return settings
 
 
 def now() -> datetime:

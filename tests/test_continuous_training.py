@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from projects import events, journal, make_project, run, tree, world, write_table
+from projects import PROJECT, events, journal, make_project, run, tree, world, write_table
 
 import continuous_training
 import monitor
@@ -206,3 +206,27 @@ def test_force_goes_on_without_a_column_that_is_gone_for_good(project, capsys):
     code, document = run(monitor, capsys, project / "config.toml")
     assert (code, document["watch"]) == (0, None), "the predecessor wants the column and can't be watched"
     assert document["drift"]["performance"]["labelled_rows"] == 600
+
+
+OWN_MODEL = """
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+
+class Rule(ClassifierMixin, BaseEstimator):
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict(self, X):
+        return self.classes_[(X["a"] + X["b"] / 2 > 0).astype(int)]
+"""
+
+
+def test_a_model_of_a_class_beside_the_configuration_is_trained_opened_and_watched(tmp_path):
+    config = make_project(tmp_path / "own", OLD, training='estimator = "rule_of_test:Rule"\n')
+    (tmp_path / "own" / "rule_of_test.py").write_text(OWN_MODEL)
+    for script in ("continuous_training", "monitor"):  # processes of their own: nothing is imported yet
+        command = [sys.executable, str(PROJECT / "src" / f"{script}.py"), "--config", str(config), "--json"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["model"]["version"] == 1
