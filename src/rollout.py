@@ -214,6 +214,7 @@ COMMANDS: dict[str, tuple[Callable[[Store, argparse.Namespace], Answer], str]] =
 
 
 def make_parser() -> argparse.ArgumentParser:
+    """One sub-command for each of `COMMANDS`, with its own options and those that all commands have."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     made = {name: commands.add_parser(name, help=text, description=text) for name, (_, text) in COMMANDS.items()}
@@ -230,7 +231,8 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def run_command(arguments: argparse.Namespace) -> int:
+def body(arguments: argparse.Namespace) -> int:
+    """One command: do it, and show its answer as JSON or as lines."""
     settings = utils.settings_from(arguments)
     command, _ = COMMANDS[arguments.command]
     answer = command(Store.of(settings), arguments)
@@ -243,7 +245,8 @@ def run_command(arguments: argparse.Namespace) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    return utils.run(run_command, make_parser().parse_args(argv))
+    """The command; returns its exit code."""
+    return utils.run(body, make_parser().parse_args(argv))
 
 
 if __name__ == "__main__":

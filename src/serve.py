@@ -32,6 +32,7 @@ GOODBYE_SECONDS = 10  # for answers under way when the server is told to end
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
+    """The arguments of the command; its workers parse them again."""
     parser = utils.parser(__doc__)
     parser.add_argument("--host", help="address to listen on (default: serving.host)")
     parser.add_argument("--port", type=int, help="port to listen on (default: serving.port)")
@@ -94,6 +95,7 @@ def serve(settings: Settings, arguments: argparse.Namespace) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
+    """The command; returns its exit code when it was told to end."""
     options = sys.argv[1:] if argv is None else argv
     arguments = parse(options)
 

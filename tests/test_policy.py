@@ -157,6 +157,23 @@ def test_more_than_one_reason_can_be_required():
     assert decide(both, (), settings).retrain
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "signals", "past"),
+    [
+        ("max_age_days", 60.0, saw(age_days=45.0), ()),
+        ("drift_severity", "major", DRIFTED, ()),
+        ("min_new_rows", 50, dataclasses.replace(LOST, new_labelled_rows=100), ()),
+        ("min_new_share", 0.01, dataclasses.replace(LOST, new_labelled_rows=100), ()),
+        ("max_retrains", 3, LOST, (DEPLOYED,) * 3 + (CALM,) * 2),
+        ("budget_runs", 9, LOST, (DEPLOYED,) * 8 + (CALM,) * 2),
+        ("max_backoff", 2, LOST, (REJECTED,) * 3 + (CALM,) * 2),
+    ],
+)
+def test_each_limit_is_the_users_to_set(key, value, signals, past):
+    default, chosen = PolicySettings(), PolicySettings(**{key: value})
+    assert decide(signals, past, default).retrain != decide(signals, past, chosen).retrain
+
+
 def test_advise_only_recommends_and_approve_trains():
     advice = decide(LOST, (), PolicySettings(mode="advise"))
     assert (advice.retrain, advice.recommended) == (False, True)

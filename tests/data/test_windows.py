@@ -113,6 +113,7 @@ def test_the_holdout_is_the_newest_labelled_block():
     split = split_holdout(ROWS, TrainingSettings())
     assert (split.train, split.holdout) == (Window(None, 800), Window(800, None))
     assert (split.train_rows, split.holdout_rows) == (800, 200)
+    assert split_holdout(ROWS, TrainingSettings(holdout_share=0.4)).holdout_rows == 400
 
 
 def test_at_most_half_of_the_new_labelled_rows_are_held_out():

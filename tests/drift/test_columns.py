@@ -122,6 +122,7 @@ def test_a_jump_of_missing_values_is_drift_and_a_small_one_is_watched():
     assert (column.status, column.statistic, column.threshold) == ("drift", "missing", 0.05)
     assert column.missing_current == pytest.approx(0.30, abs=0.03)
     assert column.reason.startswith("Missing values: 2.")
+    assert judge(with_missing(0.02), with_missing(0.30), DriftSettings(min_missing=0.4)).status == "watch"
     assert judge(with_missing(0.02, 50_000), with_missing(0.03, 50_000)).status == "watch"
     assert judge(with_missing(0.02), with_missing(0.02)).status == "no_drift"
 

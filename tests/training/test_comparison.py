@@ -198,6 +198,8 @@ def test_a_group_with_too_few_rows_is_unknown_and_missing_values_are_a_group():
         "gold": "unknown",
     }
     assert {one.value: one.gain for one in comparison.slices}["gold"] is None
+    told = compare_groups(plans, place >= 60, (place < 1000) | (place >= 1080), min_slice_rows=99)
+    assert {one.value: one.verdict for one in told.slices}["gold"] != "unknown"
 
 
 def test_auto_takes_categories_with_few_values_and_never_more_than_twenty_groups():
