@@ -5,6 +5,7 @@ import pickle
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -70,7 +71,7 @@ def train(frame, contract):
     """The default model of the toolkit, quickly."""
     target = contract.target.name
     training = TrainingSettings(params={"max_iter": 10})
-    model = build_estimator(training, contract, contract.task, 0, None)
+    model = build_estimator(training, contract, contract.task, 0, Path())
     return model.fit(conform(frame, contract), frame[target])
 
 
