@@ -162,16 +162,25 @@ def carry_out(settings: "Settings", store: "Store", result: Retraining, fitted: 
 
 
 def to_document(result: Retraining) -> dict[str, Any]:
-    """The `training` and `comparison` parts of a run's document, and what came of it."""
+    """The parts of a run's document that tell of one training; the first model's is called `first_model`."""
     card, comparison = result.card, result.shown.comparison
-    training = {"digest": card.digest, "version": card.version, **card.training, "gates": list(card.gates)}
+    trained = {
+        "digest": card.digest,
+        "version": card.version,
+        **card.training,
+        "gates": list(card.gates),
+        "outcome": result.outcome,
+        "reasons": list(result.reasons),
+        "baseline": card.baseline,
+        "scoring_seconds": round(result.shown.seconds, 3),
+    }
     record = comparison.to_dict() if comparison else None
     if record is None and result.forced:
         record = {"winner": "challenger", "forced": result.forced, "reasons": list(result.reasons)}
+    is_first = card.parent is None
     return {
-        "training": training
-        | {"outcome": result.outcome, "reasons": list(result.reasons), "baseline": card.baseline}
-        | {"scoring_seconds": round(result.shown.seconds, 3)},
+        "first_model": trained if is_first else None,
+        "training": None if is_first else trained,
         "comparison": record,
         "deployed": result.outcome == "deployed",
     }

@@ -138,7 +138,7 @@ def to_document(result: MonitorResult, settings: "Settings") -> dict[str, Any]:
     """The run's document, as far as its steps make it; `docs/results.schema.json` describes it."""
     from evergreen.drift.verdict import to_document as drift_document
 
-    nothing = {"training": None, "comparison": None}
+    nothing = {"first_model": None, "training": None, "comparison": None}
     first = continuous_training.to_document(result.first_model) if result.first_model else nothing
     attempt = continuous_training.to_document(result.retraining) if result.retraining else nothing
     watch = result.watch
@@ -146,7 +146,7 @@ def to_document(result: MonitorResult, settings: "Settings") -> dict[str, Any]:
         "source": settings.data.source or settings.data.current,
         "drift": drift_document(result.detection.report) if result.detection else None,
         "decision": asdict(result.decision) if result.decision else None,
-        "first_model": first["training"],
+        "first_model": first["first_model"],
         "training": attempt["training"],
         "comparison": attempt["comparison"],
         "watch": {**watch.comparison.to_dict(), "rolled_back": watch.rolled_back} if watch else None,

@@ -25,6 +25,10 @@ def project(tmp_path):
     return config.parent
 
 
+def trained(document):
+    return document["training"] or document["first_model"]
+
+
 def records(project):
     return sorted((project / "model" / "comparisons").glob("comparison_*.json"))
 
@@ -47,13 +51,13 @@ def test_a_challenger_that_is_no_better_is_rejected_and_the_record_says_why(tmp_
     before = tree(project / "model")["model.pkl"]
     code, document = run(continuous_training, capsys, project / "config.toml", "--exit-code")
     assert code == 12
-    assert document["training"]["outcome"] == "rejected"
+    assert trained(document)["outcome"] == "rejected"
     assert tree(project / "model")["model.pkl"] == before
     record = json.loads(records(project)[-1].read_text())
     assert record["comparison"]["winner"] != "challenger"
     assert record["comparison"]["champion_digest"] != record["comparison"]["challenger_digest"]
     assert len(record["comparison"]["rows_digest"]) == 64
-    assert record["training"]["reasons"]
+    assert trained(record)["reasons"]
 
 
 def test_force_skips_the_comparison_and_records_who_and_why(project, capsys):
@@ -72,8 +76,8 @@ def test_force_does_not_skip_the_safety_gates(project, capsys):
     before = tree(project / "model")["model.pkl"]
     words = ["--force", "--reason", "I want it", "--set", "promotion.max_size_mb=0.001"]
     _, document = run(continuous_training, capsys, project / "config.toml", *words)
-    assert document["training"]["outcome"] == "rejected"
-    assert "promotion.max_size_mb" in document["training"]["reasons"][0]
+    assert trained(document)["outcome"] == "rejected"
+    assert "promotion.max_size_mb" in trained(document)["reasons"][0]
     assert tree(project / "model")["model.pkl"] == before
 
 
@@ -81,16 +85,16 @@ def test_a_model_without_a_clue_is_not_let_in_as_the_first(tmp_path, capsys):
     noise = OLD.assign(y=np.random.default_rng(0).choice(["yes", "no"], len(OLD)))
     config = make_project(tmp_path / "noise", noise)
     code, document = run(continuous_training, capsys, config, "--exit-code")
-    assert (code, document["training"]["outcome"], document["model"]) == (12, "rejected", None)
-    assert "always giving the same answer" in document["training"]["reasons"][0]
+    assert (code, trained(document)["outcome"], document["model"]) == (12, "rejected", None)
+    assert "always giving the same answer" in trained(document)["reasons"][0]
     assert not (config.parent / "model" / "model.pkl").exists()
 
 
 def test_a_floor_set_by_the_user_holds_for_the_first_model_too(tmp_path, capsys):
     config = make_project(tmp_path / "floor", OLD, performance="min_score = 0.99\n")
     _, document = run(continuous_training, capsys, config)
-    assert document["training"]["outcome"] == "rejected"
-    assert "performance.min_score" in document["training"]["reasons"][0]
+    assert trained(document)["outcome"] == "rejected"
+    assert "performance.min_score" in trained(document)["reasons"][0]
 
 
 def test_holdout_rows_that_stand_among_the_training_rows_are_left_out_and_counted(project, capsys):
@@ -100,15 +104,15 @@ def test_holdout_rows_that_stand_among_the_training_rows_are_left_out_and_counte
     frame = pd.concat([late, copies])
     config = make_project(project.parent / "leak", frame, time="", data='identifiers = ["id"]\n')
     _, document = run(continuous_training, capsys, config)
-    assert document["training"]["leaked_rows"] == 300
-    assert document["training"]["holdout_rows"] == round(0.2 * 6300) - 300
+    assert trained(document)["leaked_rows"] == 300
+    assert trained(document)["holdout_rows"] == round(0.2 * 6300) - 300
 
 
 def test_repeated_rows_are_ordinary_in_a_table_of_few_categories(tmp_path, capsys):
     frame = OLD[["plan", "y"]].assign(size=np.where(OLD["a"] > 0, "large", "small"))
     config = make_project(tmp_path / "coarse", frame, time="")
     _, document = run(continuous_training, capsys, config)
-    assert document["training"]["leaked_rows"] == 0
+    assert trained(document)["leaked_rows"] == 0
     assert document["deployed"]
 
 
@@ -169,8 +173,8 @@ def test_a_model_goes_on_learning_by_partial_fit(tmp_path, capsys):
     _, first = run(continuous_training, capsys, config)
     write_table(config.parent, pd.concat([OLD, FLIPPED]))
     _, document = run(continuous_training, capsys, config, "--set", "training.update=true")
-    assert document["training"]["window"] == "update"
-    assert document["training"]["rows"] == 3000 - 1200
+    assert trained(document)["window"] == "update"
+    assert trained(document)["rows"] == 3000 - 1200
     assert document["deployed"]
     assert first["model"]["version"] == 1
 
@@ -192,8 +196,8 @@ def test_a_metric_that_the_holdout_can_not_tell_is_a_gate_not_passed_and_no_cras
     frame = OLD.assign(y=OLD["y"].where(OLD.index < 2000, "no"))
     config = make_project(tmp_path / "lately", frame, performance='metric = "roc_auc"\n')
     code, document = run(continuous_training, capsys, config)
-    assert (code, document["training"]["outcome"]) == (0, "rejected")
-    assert "There is no roc_auc on the holdout" in document["training"]["reasons"][0]
+    assert (code, trained(document)["outcome"]) == (0, "rejected")
+    assert "There is no roc_auc on the holdout" in trained(document)["reasons"][0]
 
 
 def test_force_goes_on_without_a_column_that_is_gone_for_good(project, capsys):
