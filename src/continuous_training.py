@@ -154,7 +154,7 @@ def carry_out(settings: "Settings", store: "Store", result: Retraining, fitted: 
         store.deploy(
             result.card.digest,
             expected_live=result.card.parent,
-            now=order.now,
+            now=utils.now(),
             reason=order.reason,
             actor=order.actor,
             run=order.run,

@@ -194,7 +194,7 @@ def body(arguments: argparse.Namespace) -> int:
                 failure = {"kind": type(error).__name__, "message": str(error)}
                 utils.finish(document | {"failure": failure}, settings, store, now, time.perf_counter() - started)
                 raise
-            document |= to_document(result, settings)
+            document |= to_document(result, settings) | {"dry_run": arguments.dry_run}
             document = utils.finish(document, settings, store, now, time.perf_counter() - started)
         utils.show(document, arguments)
         return exit_code(result, tell_outcome=arguments.exit_code)

@@ -95,7 +95,7 @@ def test_a_dry_run_does_everything_and_changes_nothing(project, capsys):
     write_table(project, pd.concat([OLD, FLIPPED]))
     before = tree(project)
     code, document = run(monitor, capsys, project / "config.toml", "--dry-run")
-    assert (code, document["deployed"]) == (0, True)
+    assert (code, document["deployed"], document["dry_run"]) == (0, True, True)
     assert tree(project) == before
 
 
