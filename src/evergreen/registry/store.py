@@ -250,8 +250,7 @@ class Store:
 
     def check_live(self) -> None:
         """Raise `IntegrityError` unless the live model is known here, or there never was one."""
-        digest = self.live_digest()
-        last = journal.live_entry(self.entries())
+        digest, last = self.live_digest(), journal.live_entry(self.entries())
         if digest is not None:
             self._card_of_live(digest)
         elif last is not None:
