@@ -111,10 +111,61 @@ def test_the_paragraph_says_why_nothing_was_deployed():
     )
     assert "No retraining is needed" not in summary(samples.bad_data())
     assert "CHALLENGER WAITS FOR APPROVAL" in headlines(waiting)
-    held = samples.quiet() | {
-        "decision": {"retrain": False, "recommended": True, "mode": "advise", "reasons": [], "blocked": []}
-    }
-    assert "Retraining is recommended but was not done: mode advise." in summary(held)
+
+
+def decided(**decision):
+    undecided = {"retrain": False, "recommended": False, "wanted": False, "mode": "auto", "reasons": [], "blocked": []}
+    return samples.quiet() | {"decision": undecided | decision}
+
+
+def test_the_paragraph_says_why_nothing_was_trained():
+    held = decided(wanted=True, blocked=["Cooling down: 1 of 3 runs have passed.", "The budget is used up."])
+    assert summary(held).endswith(
+        "Retraining is wanted but held back: cooling down: 1 of 3 runs have passed. The budget is used up."
+    )
+    advised = decided(wanted=True, recommended=True, mode="advise")
+    assert summary(advised).endswith("Retraining is recommended only: mode advise trains nothing by itself.")
+    for wanted in (held, advised):
+        assert "RETRAINING RECOMMENDED" in headlines(wanted)
+        assert "No retraining is needed" not in summary(wanted)
+    assert summary(decided()).endswith("No retraining is needed.")
+    assert summary(decided() | {"news": False}).endswith("No rows or labels have come since the last run.")
+
+
+def test_drift_that_the_policy_does_not_act_on_is_not_called_no_need():
+    document = samples.full() | {"training": None, "comparison": None, "deployed": False}
+    document["decision"] = decided()["decision"]
+    assert "RETRAINING RECOMMENDED" in headlines(document)
+    assert summary(document).endswith("The policy does not ask for retraining yet.")
+
+
+def test_a_run_without_new_rows_is_nothing_new_and_no_lack_of_evidence():
+    document = decided()
+    document["drift"] |= {"verdict": "not_enough_evidence", "performance": samples.performance()}
+    document["drift"]["current"] |= {"rows": 0}
+    document["drift"]["performance"] |= {"verdict": "not_enough_evidence", "current": None, "labelled_rows": 0}
+    assert headlines(document) == ["NOTHING NEW"]
+    assert title(document) == "Nothing new"
+    assert summary(document) == "No new rows since the live model's last."
+    document |= {"first_model": samples.training(), "deployed": True}
+    assert headlines(document) == ["FIRST MODEL DEPLOYED"]
+    assert title(document) == "The first model is live"
+
+
+def test_the_paragraph_of_a_first_run_says_how_good_the_model_is():
+    assert summary(samples.first_run()) == (
+        "The first model was trained on 20,140 rows: accuracy 0.860 (0.839 to 0.879) on 1,200 newest rows kept aside. "
+        "It is live now, as version 1."
+    )
+    document = samples.first_run()
+    document["first_model"]["baseline"] = {}
+    assert summary(document).startswith("The first model was trained on 20,140 rows. ")
+
+
+def test_a_dry_run_says_so_first_and_shows_no_report():
+    text = render_text(samples.full() | {"dry_run": True, "report": "reports/latest.html"})
+    assert text.startswith("DRY RUN, NOTHING WAS CHANGED  DATA DRIFT DETECTED!")
+    assert "reports/latest.html" not in text
 
 
 def test_a_failure_with_several_problems_says_all_of_them():

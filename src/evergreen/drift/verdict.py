@@ -187,7 +187,7 @@ def _family(columns: Sequence[ColumnDrift] | None, enough: bool) -> FamilyDrift 
 
 
 def _diagnose(report: DriftReport) -> str | None:
-    if report.performance is None:
+    if report.performance is None or (report.current.rows == 0 and not report.lost):
         return None
     from evergreen.drift.performance import diagnose
 
@@ -245,6 +245,8 @@ def _invalid_reasons(invalid: Sequence[ColumnDrift]) -> list[str]:
 
 
 def _too_few(report: DriftReport, settings: "DriftSettings") -> str:
+    if report.current.rows == 0:
+        return "There are no new rows to judge."
     return (
         f"Too few rows to judge by: {report.reference.rows:,} in the reference and {report.current.rows:,} now; "
         f"{settings.min_rows:,} of each are needed (drift.min_rows).{_sight(report.columns)}"

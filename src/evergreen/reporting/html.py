@@ -72,7 +72,7 @@ def _tone(headline: str) -> str:
     """Which look a headline gets: its shape and colour."""
     if headline.endswith("!"):
         return "drift"
-    if headline.startswith(("RETRAINING", "CHALLENGER", "FIRST MODEL REJECTED", "ROLLED BACK")):
+    if headline.startswith(("DRY RUN", "RETRAINING", "CHALLENGER", "FIRST MODEL REJECTED", "ROLLED BACK")):
         return "watch"
     return "not_enough_evidence" if headline in ("NOT ENOUGH EVIDENCE", "NOTHING NEW") else "no_drift"
 

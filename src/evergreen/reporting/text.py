@@ -197,7 +197,7 @@ def _ending_lines(shown: Document) -> Iterable[Line]:
     if shown.get("run"):
         seconds = f" in {figures.duration(shown['seconds'])}" if shown.get("seconds") is not None else ""
         yield "run", f"{shown['run']}{seconds}"
-    if shown.get("report"):
+    if shown.get("report") and not shown.get("dry_run"):
         yield "report", shown["report"]
 
 

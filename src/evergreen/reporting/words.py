@@ -139,6 +139,8 @@ def blocking_findings(document: Document) -> list[Document]:
 def headlines(document: Document) -> list[str]:
     """The verdicts in the words that users of the field know, the most urgent first."""
     drift = document.get("drift") or {}
+    unsure = drift.get("verdict") == "not_enough_evidence" and not has_no_new_rows(document)
+    wanted = (document.get("decision") or {}).get("wanted")
     said = [
         (document.get("failure"), "RUN FAILED!"),
         (blocking_findings(document), "BAD DATA!"),
@@ -146,14 +148,20 @@ def headlines(document: Document) -> list[str]:
         (has_data_drift(document), "DATA DRIFT DETECTED!"),
         (has_prediction_drift(document), "PREDICTION DRIFT DETECTED!"),
         (has_lost(document), "PERFORMANCE DRIFT DETECTED!"),
-        (drift.get("retraining_recommended"), "RETRAINING RECOMMENDED"),
+        (drift.get("retraining_recommended") or wanted, "RETRAINING RECOMMENDED"),
         (document.get("deployed"), "NEW MODEL DEPLOYED" if is_new_live(document) else "FIRST MODEL DEPLOYED"),
         (is_rejected(document), "CHALLENGER REJECTED" if document.get("training") else "FIRST MODEL REJECTED"),
         (outcome_of(document) == "staged", "CHALLENGER WAITS FOR APPROVAL"),
         (drift.get("verdict") == "no_drift" and not is_alarming(document), "NO DRIFT DETECTED"),
-        (drift.get("verdict") == "not_enough_evidence", "NOT ENOUGH EVIDENCE"),
+        (unsure, "NOT ENOUGH EVIDENCE"),
     ]
-    return [words for is_so, words in said if is_so] or ["NOTHING NEW"]
+    found = [words for is_so, words in said if is_so] or ["NOTHING NEW"]
+    return ["DRY RUN, NOTHING WAS CHANGED", *found] if document.get("dry_run") else found
+
+
+def has_no_new_rows(document: Document) -> bool:
+    """Whether the run looked for rows that the live model has not seen, and there were none."""
+    return ((document.get("drift") or {}).get("current") or {}).get("rows") == 0
 
 
 def is_new_live(document: Document) -> bool:
@@ -171,7 +179,9 @@ def title(document: Document) -> str:
         return "Back to the previous model: it does better on later labels"
     if blocking_findings(document):
         return "The data can't be trusted"
-    if not verdict and (outcome := outcome_of(document)):
+    if has_no_new_rows(document) and verdict == "not_enough_evidence":
+        verdict = None
+    if not verdict and not shows_loss(performance) and (outcome := outcome_of(document)):
         return _trained_title(outcome, "first model" if document.get("first_model") else "new model")
     if verdict == "no_drift" and has_prediction_drift(document) and not shows_loss(performance):
         return "The model answers differently" + _outcome_clause(document)
@@ -197,9 +207,9 @@ def _diagnosis(verdict: str | None, performance: str | None) -> str:
 
 def _outcome_clause(document: Document) -> str:
     if document.get("deployed"):
-        return (
-            "; a better one is live" if document.get("comparison") and has_lost(document) else "; a new model is live"
-        )
+        better = document.get("comparison") and has_lost(document)
+        first = document.get("first_model") and not is_new_live(document)
+        return "; a better one is live" if better else "; the first model is live" if first else "; a new model is live"
     ends = {"rejected": "; the challenger was not let in", "staged": "; a challenger waits for approval"}
     return ends.get(outcome_of(document) or "", "")
 
@@ -242,7 +252,7 @@ def summary(document: Document) -> str:
         _first_sentence(document.get("first_model")),
         _quality_sentence(document),
         _drift_sentence(document),
-        _performance_sentence(performance_of(document)),
+        _performance_sentence(document),
         _training_sentence(document),
         _decision_sentence(document),
         _outcome_sentence(document),
@@ -260,6 +270,8 @@ def _drift_sentence(document: Document) -> str:
     if not drift:
         return "" if document.get("failure") or document.get("first_model") else "There were no new rows to look at."
     columns, rows = drift["columns"], drift["current"]["rows"]
+    if rows == 0:
+        return "No new rows since the live model's last."
     drifted = with_status(columns, "drift")
     looked = f"in {counted(rows, 'new row')}" if rows is not None else ""
     if drifted:
@@ -277,8 +289,9 @@ def _drift_sentence(document: Document) -> str:
     return f"None of the {counted(len(columns), 'column')} drifted {looked}{answers}."
 
 
-def _performance_sentence(performance: Document | None) -> str:
-    if not performance:
+def _performance_sentence(document: Document) -> str:
+    performance = performance_of(document)
+    if not performance or (has_no_new_rows(document) and not performance["labelled_rows"]):
         return ""
     if performance["current"] is None or performance["verdict"] in ("not_enough_evidence", "biased_labels"):
         why = " ".join(performance["reasons"][:1]) or performance_verdict(performance)
@@ -300,7 +313,15 @@ def _quality_sentence(document: Document) -> str:
 
 
 def _first_sentence(first: Document | None) -> str:
-    return f"The first model was trained on {counted(first['rows'], 'row')}." if first else ""
+    if not first:
+        return ""
+    trained = f"The first model was trained on {counted(first['rows'], 'row')}"
+    name, found = next(iter((first.get("baseline") or {}).items()), ("", None))
+    if not found:
+        return f"{trained}."
+    ends = interval([found.get("low"), found.get("high")])
+    kept = f"{counted(found['rows'], 'newest row')} kept aside"
+    return f"{trained}: {metric(name)} {score(found['value'])} ({ends}) on {kept}."
 
 
 def _training_sentence(document: Document) -> str:
@@ -322,12 +343,20 @@ def _training_sentence(document: Document) -> str:
 
 def _decision_sentence(document: Document) -> str:
     decision = document.get("decision")
-    if not decision or document.get("training") or decision.get("retrain"):
+    if not decision or document.get("training") or decision.get("retrain") or blocking_findings(document):
         return ""
+    if decision.get("wanted") and decision.get("blocked"):
+        held = " ".join(decision["blocked"])
+        return _stopped(f"Retraining is wanted but held back: {held[:1].lower()}{held[1:]}")
     if decision.get("recommended"):
-        held = " ".join(decision.get("blocked") or [])
-        return _stopped(f"Retraining is recommended but was not done: {held or 'mode ' + str(decision.get('mode'))}")
-    return "" if blocking_findings(document) else "No retraining is needed."
+        return f"Retraining is recommended only: mode {decision.get('mode')} trains nothing by itself."
+    if has_no_new_rows(document):
+        return ""
+    if document.get("news") is False:
+        return "No rows or labels have come since the last run."
+    if (document.get("drift") or {}).get("retraining_recommended"):
+        return "The policy does not ask for retraining yet."
+    return "No retraining is needed."
 
 
 def _outcome_sentence(document: Document) -> str:
