@@ -71,7 +71,7 @@ def retrain(settings: "Settings", store: "Store", table: "Table", order: Order) 
     Raises `DataError` for bad data or too few labels, `TrainingError` when the fit failed, and
     `IntegrityError` when another model went live meanwhile. The champion stays in all these cases.
     """
-    from evergreen.data.quality import can_answer
+    from evergreen.data.quality import can_answer, check_target
     from evergreen.registry.describing import Occasion, contract_of, describe_challenger, last_key_of
     from evergreen.training.admission import OpenedModel, examine
     from evergreen.training.prepare import prepare_material
@@ -82,6 +82,7 @@ def retrain(settings: "Settings", store: "Store", table: "Table", order: Order) 
         estimator, card = store.load_live()
         known, seen_until = contract_of(card), last_key_of(card)
         champion = OpenedModel(card.digest, estimator, known)
+        check_target(table, settings.data, known)
         if order.force and not can_answer(table, known, settings.data):
             known = None  # the table has changed for good: the challenger's contract begins anew
     material = prepare_material(table, settings, known=known, seen_until=seen_until, until=order.until)

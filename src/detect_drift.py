@@ -99,6 +99,11 @@ class Detection:
     table: TableState
     lacking: str = ""
 
+    @property
+    def blocked(self) -> bool:
+        """Whether the new rows can't be trusted, so that nothing may be trained or exchanged because of them."""
+        return any(finding.blocking for finding in self.report.quality)
+
 
 def detect(settings: "Settings", store: "Store", table: "Table") -> Detection:
     """Hold the rows that the live model has not seen against its card: inputs, answers, outcomes, performance.
@@ -107,7 +112,7 @@ def detect(settings: "Settings", store: "Store", table: "Table") -> Detection:
     Raises `DataError`, naming all problems, when the table is not of the form the model learned from.
     """
     from evergreen.data.batches import read_batch
-    from evergreen.data.quality import check_table, check_values, raise_findings
+    from evergreen.data.quality import check_table, check_target, check_values, raise_findings
     from evergreen.data.schema import conform
     from evergreen.data.windows import current_window, find_maturity, key_to_json, lacks_labels, read_timeline, to_key
     from evergreen.drift.columns import compare_profiles
@@ -118,6 +123,7 @@ def detect(settings: "Settings", store: "Store", table: "Table") -> Detection:
     from evergreen.scoring.predictions import predict
 
     model, card = open_model(store)
+    check_target(table, settings.data, model.contract)
     findings = check_table(table, model.contract, settings.data)
     raise_findings(findings, table.name)
     timeline = read_timeline(table, settings.data)

@@ -11,6 +11,7 @@ import pytest
 from projects import PROJECT, events, journal, make_project, run, tree, world, write_table
 
 import continuous_training
+import detect_drift
 import monitor
 
 OLD = world(3000, seed=1)
@@ -210,6 +211,53 @@ def test_force_goes_on_without_a_column_that_is_gone_for_good(project, capsys):
     code, document = run(monitor, capsys, project / "config.toml")
     assert (code, document["watch"]) == (0, None), "the predecessor wants the column and can't be watched"
     assert document["drift"]["performance"]["labelled_rows"] == 600
+
+
+def test_the_remedy_of_the_readme_for_a_column_that_is_gone_for_good(project, capsys):
+    """Into data.exclude, then --force; from then on every run does without it, and so does a fresh start."""
+    less = pd.concat([OLD, SAME]).drop(columns="b")
+    write_table(project, less)
+    config, out = project / "config.toml", ["--set", 'data.exclude=["b"]']
+    assert run(monitor, capsys, config, *out)[0] == 3
+    code, document = run(continuous_training, capsys, config, *out, "--force", "--reason", "b is gone")
+    assert (code, document["deployed"]) == (0, True)
+    write_table(project, pd.concat([less, world(600, start="2025-03-01", seed=5).drop(columns="b")]))
+    assert run(monitor, capsys, config, *out)[0] == 0
+    code, document = run(monitor, capsys, config, *out, "--set", "registry.folder=fresh")
+    assert (code, document["deployed"]) == (0, True)
+
+
+@pytest.mark.parametrize("script", [continuous_training, monitor, detect_drift], ids=lambda script: script.__name__)
+def test_another_target_than_the_live_models_is_refused_and_nothing_changes(project, capsys, script):
+    write_table(project, pd.concat([OLD, SAME]))
+    before = tree(project / "model")["model.pkl"]
+    force = ["--force"] if script is continuous_training else []
+    for target, words in (("plan", "data.target says 'plan'"), ("", "data.target is not set")):
+        arguments = ["--config", str(project / "config.toml"), "--set", f"data.target={target}", *force]
+        assert script.main(arguments) == 2
+        said = capsys.readouterr().err
+        assert "The live model predicts 'y'" in said and words in said and "registry.folder" in said
+    assert tree(project / "model")["model.pkl"] == before
+
+
+@pytest.mark.parametrize("script", [continuous_training, monitor], ids=lambda script: script.__name__)
+def test_a_target_that_is_not_in_the_table_is_named_with_the_nearest_column(project, tmp_path, capsys, script):
+    renamed = pd.concat([OLD, SAME]).rename(columns={"y": "yy"})
+    write_table(project, renamed)
+    fresh = make_project(tmp_path / "fresh", renamed)
+    for config in (project / "config.toml", fresh):
+        assert script.main(["--config", str(config)]) == 2
+        said = capsys.readouterr().err
+        assert "data.target names the column 'y', which is not there; did you mean 'yy'? Found: at, a, b" in said
+
+
+def test_a_current_table_whose_labels_are_still_to_come_may_lack_the_target(project, capsys):
+    OLD.to_csv(project / "reference.csv", index=False)
+    SAME.drop(columns="y").to_csv(project / "current.csv", index=False)
+    pair = 'source = ""\nreference = "reference.csv"\ncurrent = "current.csv"'
+    config = project / "config.toml"
+    config.write_text(config.read_text().replace('source = "table.csv"', pair))
+    assert run(detect_drift, capsys, config)[0] == 0
 
 
 OWN_MODEL = """

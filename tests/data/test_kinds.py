@@ -61,7 +61,7 @@ def test_the_user_has_the_last_word():
     "overrides, message",
     [
         ({"plann": "category"}, r"data\.kinds names the column 'plann', which is not there; did you mean 'plan'\?"),
-        ({"zzz": "category"}, r"'zzz', which is not there; Found: plan, n\."),
+        ({"zzz": "category"}, r"'zzz', which is not there\. Found: plan, n\."),
         ({"plan": "number"}, r"data\.kinds calls 'plan' a number, but it holds string values \('basic'\)"),
         ({"n": "time"}, r"calls 'n' a time, but it holds int64 values \('1'\)"),
     ],

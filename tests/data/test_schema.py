@@ -113,7 +113,6 @@ def test_the_user_says_what_the_task_is_where_numbers_could_be_both():
     "settings, error, message",
     [
         ({"target": "churn"}, UsageError, r"data\.target names the column 'churn', .* did you mean 'churned'"),
-        ({"exclude": ("agee",)}, UsageError, r"data\.exclude names the column 'agee'"),
         ({"identifiers": ("kid",)}, UsageError, r"data\.identifiers names the column 'kid'"),
         ({"target": "plan", "task": "regression"}, DataError, "the target 'plan' holds category values"),
         ({"target": "empty"}, DataError, "the target 'empty' has no labels at all"),
@@ -124,6 +123,12 @@ def test_the_user_says_what_the_task_is_where_numbers_could_be_both():
 def test_what_can_not_be_learned_is_said(settings, error, message):
     with pytest.raises(error, match=message):
         infer_contract(TABLE, DataSettings(**settings))
+
+
+def test_an_excluded_column_may_be_gone_already_and_is_told(caplog):
+    contract = infer_contract(TABLE, DataSettings(exclude=("agee", "plan")))
+    assert "plan" not in contract.features and "age" in contract.features
+    assert "data.exclude names the column 'agee', which is not there; did you mean 'age'?" in caplog.text
 
 
 def test_identifiers_and_excluded_columns_are_no_features():

@@ -53,8 +53,9 @@ def check_known(names: Mapping[str, str] | tuple[str, ...], table: "Table", key:
     for name in names:
         if name not in table.types:
             close = get_close_matches(name, list(table.types), n=1)
-            hint = f"did you mean '{close[0]}'?" if close else f"Found: {', '.join(table.types)}."
-            raise UsageError(f"{table.name}: {key} names the column '{name}', which is not there; {hint}")
+            hint = f"; did you mean '{close[0]}'?" if close else "."
+            found = f"Found: {', '.join(table.types)}."
+            raise UsageError(f"{table.name}: {key} names the column '{name}', which is not there{hint} {found}")
 
 
 def _check_override(table: "Table", name: str, kind: str) -> None:

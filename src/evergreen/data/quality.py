@@ -14,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 
 from evergreen.data.facts import RangeFacts, WordFacts, number_facts, range_facts, word_facts
-from evergreen.errors import DataError
+from evergreen.data.kinds import check_known
+from evergreen.errors import DataError, UsageError
 from evergreen.settings import DataSettings
 
 if TYPE_CHECKING:
@@ -59,6 +60,19 @@ def check_table(table: "Table", contract: "Contract", settings: DataSettings) ->
     taken = {str(finding.value) for finding in findings if finding.finding == "renamed"}
     findings += [_extra(name, settings) for name in extra if name not in taken]
     return tuple(findings)
+
+
+def check_target(table: "Table", settings: DataSettings, known: "Contract | None" = None) -> None:
+    """Raise `UsageError` when the table lacks the target, or the live model (`known`) predicts another one."""
+    predicted = known.target.name if known and known.target else ""
+    if predicted and settings.target != predicted:
+        says = f"says '{settings.target}'" if settings.target else "is not set"
+        raise UsageError(
+            f"The live model predicts '{predicted}', data.target {says}; nothing was trained or changed. "
+            "Set it back, or use another registry.folder for another target."
+        )
+    if settings.target:
+        check_known((settings.target,), table, "data.target")
 
 
 def can_answer(table: "Table", contract: "Contract", settings: DataSettings) -> bool:

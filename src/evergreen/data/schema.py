@@ -4,9 +4,11 @@ Inferred once from the reference, kept in the model's card, and checked on every
 `conform` is the one conversion to what a model sees: training, comparison and serving share it.
 """
 
+import logging
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from evergreen.data.sources import Table, Window
+
+logger = logging.getLogger(__name__)
 
 MAX_CATEGORIES = 1000
 MAX_CLASSES = 20  # a whole-number target with more values is a quantity, not a class
@@ -120,7 +124,7 @@ def infer_contract(table: "Table", settings: DataSettings, window: "Window | Non
     feature is left or the target can't be learned.
     """
     check_known(settings.identifiers, table, "data.identifiers")
-    check_known(settings.exclude, table, "data.exclude")
+    _tell_absent(settings.exclude, table)
     check_known((settings.target,) if settings.target else (), table, "data.target")
     kinds = infer_kinds(table, settings.kinds)
     kept_out = {settings.target, table.time, *settings.identifiers, *settings.exclude}
@@ -150,6 +154,15 @@ def infer_contract(table: "Table", settings: DataSettings, window: "Window | Non
             f"{table.name}: the target '{target.name}' has {target.distinct} classes; at most {MAX_CATEGORIES}."
         )
     return replace(contract, target=target, task=task, classes=classes, label_type=_label_type(target, table))
+
+
+def _tell_absent(excluded: tuple[str, ...], table: "Table") -> None:
+    """A column to leave out may be gone already; a name that nobody ever wrote is worth a warning."""
+    for name in excluded:
+        if name not in table.types:
+            close = get_close_matches(name, list(table.types), n=1)
+            hint = f"; did you mean '{close[0]}'?" if close else "."
+            logger.warning("%s: data.exclude names the column '%s', which is not there%s", table.name, name, hint)
 
 
 def describe_column(table: "Table", name: str, kind: str, window: "Window | None" = None) -> Column:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from evergreen.data.batches import read_batch
-from evergreen.data.quality import can_answer
+from evergreen.data.quality import can_answer, check_target
 from evergreen.data.sources import Table, Window
 from evergreen.data.windows import Maturity, current_window, find_maturity, read_timeline
 from evergreen.registry.cards import Card
@@ -42,6 +42,7 @@ def watch_predecessor(
     if maturity.labelled_rows < settings.promotion.min_rows:
         return None
     (champion, card), (predecessor, _) = open_model(store), open_model(store, before)
+    check_target(table, settings.data, champion.contract)
     if not all(can_answer(table, model.contract, settings.data) for model in (champion, predecessor)):
         return None
     features = sorted({*champion.contract.features, *predecessor.contract.features})

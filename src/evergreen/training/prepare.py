@@ -7,7 +7,7 @@ from datetime import datetime
 import numpy as np
 
 from evergreen.data.batches import Batch, read_batch
-from evergreen.data.quality import check_table, raise_findings
+from evergreen.data.quality import check_table, check_target, raise_findings
 from evergreen.data.rows import row_digests
 from evergreen.data.schema import Contract, infer_contract
 from evergreen.data.sources import Table
@@ -60,6 +60,7 @@ def prepare_material(
         raise_findings(check_table(table, known, settings.data), table.name)
     if not settings.data.target:
         raise DataError(f"{table.name}: set data.target, the column to predict; without it nothing can be trained.")
+    check_target(table, settings.data)
     timeline = read_timeline(table, settings.data)
     split = split_mature(timeline, settings.data, settings.training, seen_until=seen_until, until=until)
     contract = infer_contract(table, _keep_kinds(settings.data, known), split.train)
