@@ -80,8 +80,11 @@ def monitor(settings: "Settings", store: "Store", run: str, now: datetime) -> Mo
         if not result.deployed:
             return result
     tell(3, "looking at the rows that the live model has not seen")
-    watch = watch_predecessor(settings, store, table, run=run, now=now, actor=ACTOR)
-    detection = detect(settings, store, table)
+    detection, watch = detect(settings, store, table), None
+    if not detection.blocked:  # bad rows judge nobody, neither the live model nor the one before
+        watch = watch_predecessor(settings, store, table, run=run, now=now, actor=ACTOR)
+    if watch and watch.rolled_back:
+        detection = detect(settings, store, table)
     signals = read_signals(detection, watch, store, now)
     decision = decide(signals, read_past(past_runs(store.entries())), settings.policy)
     result = replace(result, watch=watch, detection=detection, decision=decision, news=signals.news)
@@ -137,13 +140,14 @@ def read_signals(detection: Detection, watch: "Watch | None", store: "Store", no
 def to_document(result: MonitorResult, settings: "Settings") -> dict[str, Any]:
     """The run's document, as far as its steps make it; `docs/results.schema.json` describes it."""
     from evergreen.drift.verdict import to_document as drift_document
+    from evergreen.masking import shown_source
 
     nothing = {"first_model": None, "training": None, "comparison": None}
     first = continuous_training.to_document(result.first_model) if result.first_model else nothing
     attempt = continuous_training.to_document(result.retraining) if result.retraining else nothing
     watch = result.watch
     return {
-        "source": settings.data.source or settings.data.current,
+        "source": shown_source(settings.data.source or settings.data.current),
         "drift": drift_document(result.detection.report) if result.detection else None,
         "decision": asdict(result.decision) if result.decision else None,
         "first_model": first["first_model"],
@@ -159,9 +163,9 @@ def to_document(result: MonitorResult, settings: "Settings") -> dict[str, Any]:
 
 
 def exit_code(result: MonitorResult, *, tell_outcome: bool) -> ExitCode:
-    """Bad data always tells; with `--exit-code` the outcome does too, the rarest news first."""
+    """Bad data tells unless a model went live before it was met; with `--exit-code` the outcome tells too."""
     report = result.detection.report if result.detection else None
-    if report and any(finding.blocking for finding in report.quality):
+    if result.detection and result.detection.blocked and not result.deployed:
         return ExitCode.BAD_DATA
     if not tell_outcome:
         return ExitCode.OK
@@ -186,15 +190,17 @@ def body(arguments: argparse.Namespace) -> int:
     settings = utils.settings_from(arguments)
     with rehearse(settings) if arguments.dry_run else nullcontext(settings) as settings:
         store = Store.of(settings)
-        document = utils.begin_document(utils.new_run(now), now)
+        document = utils.begin_document(utils.new_run(now), now) | {"dry_run": arguments.dry_run}
         with store.lock():
             try:
                 result = monitor(settings, store, str(document["run"]), now)
             except Exception as error:  # whatever it is, it is told first; what it means decides the boundary
-                failure = {"kind": type(error).__name__, "message": str(error)}
-                utils.finish(document | {"failure": failure}, settings, store, now, time.perf_counter() - started)
+                document |= {"failure": utils.failure_of(error)}
+                document = utils.finish(document, settings, store, now, time.perf_counter() - started)
+                if arguments.json:
+                    utils.show(document, arguments)
                 raise
-            document |= to_document(result, settings) | {"dry_run": arguments.dry_run}
+            document |= to_document(result, settings)
             document = utils.finish(document, settings, store, now, time.perf_counter() - started)
         utils.show(document, arguments)
         return exit_code(result, tell_outcome=arguments.exit_code)

@@ -95,6 +95,8 @@ def finish(
     whole = {**document, "model": _live_model(store), "seconds": round(seconds, 3)}
     alert_urls = os.environ.get(settings.alerts.urls_variable, "")
     published = publish(whole, settings, store, now=now, alert_urls=alert_urls)
+    if document.get("dry_run"):
+        return published | {"report": None}  # it went with the copy of the state
     _tell_github(published)
     return published
 
@@ -141,26 +143,50 @@ def run(body: Callable[[argparse.Namespace], int], arguments: argparse.Namespace
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     with _logging(arguments, progress=progress), _stop_signals():
         try:
-            code = body(arguments)
+            code = _run_to_the_end(body, arguments)
             sys.stdout.flush()
             return code
-        except EvergreenError as error:
-            logger.error("%s", error)
-            return int(error.exit_code)
-        except KeyboardInterrupt:
-            logger.error("Interrupted; nothing half-done was left behind.")
-            return 128 + signal.SIGINT
         except BrokenPipeError:
             # The reader (head, less) has left; point stdout elsewhere so that the interpreter's last flush is quiet.
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             return int(ExitCode.OK)
-        except Exception:
-            logger.exception("Unexpected error; this is a defect of Evergreen, please report it with this traceback.")
-            return int(ExitCode.UNEXPECTED)
+
+
+def _run_to_the_end(body: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> int:
+    try:
+        return body(arguments)
+    except BrokenPipeError:
+        raise
+    except EvergreenError as error:
+        logger.error("%s", error)
+        _show_failure(error, arguments)
+        return int(error.exit_code)
+    except KeyboardInterrupt:
+        logger.error("Interrupted; nothing half-done was left behind.")
+        return 128 + signal.SIGINT
+    except Exception as error:
+        logger.exception("Unexpected error; this is a defect of Evergreen, please report it with this traceback.")
+        _show_failure(error, arguments)
+        return int(ExitCode.UNEXPECTED)
+
+
+def failure_of(error: Exception) -> dict[str, str]:
+    """An error as documents tell it."""
+    return {"kind": type(error).__name__, "message": str(error)}
+
+
+def _show_failure(error: Exception, arguments: argparse.Namespace) -> None:
+    """With `--json` whoever reads standard output is told too, unless the command has shown a document already."""
+    if arguments.json and not getattr(arguments, "shown", False):
+        show({"format": 1, "failure": failure_of(error)}, arguments)
 
 
 def show(document: Mapping[str, Any], arguments: argparse.Namespace) -> None:
     """Print a result: strict JSON on request, tables on a terminal, plain lines otherwise."""
+    arguments.shown = True
+    for handler in logger.handlers:
+        if isinstance(handler, ProgressHandler):
+            handler.progress.stop()  # while the bar moves, the result would get in its way
     if arguments.json:
         from evergreen.reporting.documents import to_json
 

@@ -91,7 +91,8 @@ def test_the_result_fulfils_its_schema_and_the_reports_say_the_same(project, cap
     assert "PERFORMANCE DRIFT DETECTED!" in (reports / "latest.html").read_text()
 
 
-def test_a_dry_run_does_everything_and_changes_nothing(project, capsys):
+def test_a_dry_run_does_everything_and_changes_nothing(project, capsys, monkeypatch):
+    monkeypatch.setenv("GITHUB_OUTPUT", str(project / "outputs"))
     write_table(project, pd.concat([OLD, FLIPPED]))
     before = tree(project)
     code, document = run(monitor, capsys, project / "config.toml", "--dry-run")
@@ -176,6 +177,9 @@ def test_a_fit_that_fails_ends_with_1_and_the_champion_stays_live(project, capsy
     assert "the licence has expired" in capsys.readouterr().err
     assert tree(project / "model")["model.pkl"] == before
     assert journal(project)[-1]["failure"]["kind"] == "TrainingError"
+    write_table(project, pd.concat([OLD, FLIPPED, world(500, start="2025-03-01", seed=9, flip=True)]))
+    assert monitor.main(words) == 0, "a fit that failed is not tried again the very next night"
+    assert "Cooling down" in json.loads((project / "reports" / "latest.json").read_text())["decision"]["blocked"][0]
 
 
 def test_a_fit_that_hangs_is_ended_at_its_limit(project, capsys):
@@ -202,6 +206,17 @@ def test_when_the_old_world_returns_the_predecessor_takes_its_place_back_by_itse
     assert document["model"]["version"] == 1
     assert document["training"] is None
     assert "rollback" in events(project)
+
+
+def test_bad_rows_do_not_bring_the_predecessor_back(project, capsys):
+    write_table(project, pd.concat([OLD, FLIPPED]))
+    run(monitor, capsys, project / "config.toml")
+    back = world(1500, start="2025-03-01", seed=7)
+    write_table(project, pd.concat([OLD, FLIPPED, back.assign(a=back["a"].where(back.index % 10 != 0, -9999.0))]))
+    before = tree(project / "model")["model.pkl"]
+    code, document = run(monitor, capsys, project / "config.toml")
+    assert (code, document["rolled_back"], document["watch"]) == (3, False, None)
+    assert tree(project / "model")["model.pkl"] == before
 
 
 def test_a_better_model_is_not_taken_back(project, capsys):

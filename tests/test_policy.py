@@ -80,12 +80,14 @@ def test_the_past_is_read_from_the_journal_and_idle_runs_do_not_count():
         {"news": True, "wanted": True, "retrained": True, "deployed": True},
         {"news": True, "rolled_back": True, "deployed": False},
         {"retrained": True, "outcome": "rejected"},
+        {"retrained": True, "wanted": True, "outcome": "staged"},
     ]
     assert read_past(runs) == (
         WANTED,
         DEPLOYED,
         PastRun(wanted=False, retrained=True, deployed=False),
         PastRun(wanted=False, retrained=True, deployed=False),
+        DEPLOYED,
     )
 
 

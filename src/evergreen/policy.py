@@ -51,12 +51,15 @@ class PastRun:
 
 
 def read_past(runs: Sequence[Mapping[str, Any]]) -> tuple[PastRun, ...]:
-    """Earlier runs from their journal entries, oldest first; those that found nothing new don't count."""
+    """Earlier runs from their journal entries, oldest first; those that found nothing new don't count.
+
+    A challenger that won and waits for a person counts as deployed: it did bring a gain.
+    """
     return tuple(
         PastRun(
             wanted=bool(run.get("wanted")),
             retrained=bool(run.get("retrained") or run.get("rolled_back")),
-            deployed=bool(run.get("deployed")) and not run.get("rolled_back"),
+            deployed=(bool(run.get("deployed")) or run.get("outcome") == "staged") and not run.get("rolled_back"),
         )
         for run in runs
         if run.get("news") or run.get("retrained") or run.get("rolled_back")

@@ -10,12 +10,13 @@ KEYS = ("verdict", "retrained", "deployed", "rolled_back", "score", "baseline", 
 def summarise_run(document: Mapping[str, Any]) -> dict[str, Any]:
     """What the journal remembers of a run: enough for the history, for the policy, and for an engineer who greps.
 
-    `retrained` is true for a challenger that took part in the comparison (the first model is `first`),
+    `retrained` is true for every attempt to train a challenger, a failed one too (the first model is `first`),
     `wanted` when the policy found reason enough, `watched` when the predecessor was looked at.
     """
     drift, decision = document.get("drift") or {}, document.get("decision") or {}
     performance = drift.get("performance") or {}
     training = document.get("training") or document.get("first_model") or {}
+    fit_failed = (document.get("failure") or {}).get("kind") == "TrainingError"
     return {
         "run": document["run"],
         "verdict": drift.get("verdict"),
@@ -29,8 +30,8 @@ def summarise_run(document: Mapping[str, Any]) -> dict[str, Any]:
         "reasons": decision.get("reasons", []),
         "blocked": decision.get("blocked", []),
         "first": bool(document.get("first_model")),
-        "retrained": bool(document.get("training")),
-        "outcome": training.get("outcome"),
+        "retrained": bool(document.get("training")) or fit_failed,
+        "outcome": "failed" if fit_failed else training.get("outcome"),
         "training_seconds": training.get("seconds"),
         "deployed": bool(document.get("deployed")),
         "watched": document.get("watch") is not None,
@@ -47,7 +48,7 @@ def build_history(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The `history` part of a run document from the journal's run entries, oldest first.
 
     - `drift_frequency`: share of the runs with a yes-or-no verdict that said drift.
-    - `retraining_success_rate`: share of the retrainings whose model went live.
+    - `retraining_success_rate`: share of the retrainings whose model went live; those that wait for a person are left out.
     - `mean_training_seconds`: mean time of a training.
 
     Each is null while there is nothing to divide by. All are over the runs shown, at most a year of nights.
@@ -60,11 +61,11 @@ def build_history(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         for entry in entries[-MAX_RUNS:]
     ]
     judged = [run for run in runs if run["verdict"] in ("drift", "no_drift")]
-    trained = [run for run in runs if run["retrained"]]
+    decided = [entry for entry in entries[-MAX_RUNS:] if entry.get("retrained") and entry.get("outcome") != "staged"]
     return {
         "runs": runs,
         "drift_frequency": _mean([run["verdict"] == "drift" for run in judged]),
-        "retraining_success_rate": _mean([bool(run["deployed"]) for run in trained]),
+        "retraining_success_rate": _mean([bool(entry.get("deployed")) for entry in decided]),
         "mean_training_seconds": _mean([s for run in runs if (s := run["training_seconds"]) is not None]),
     }
 
