@@ -186,6 +186,9 @@ def test_a_constant_column_that_comes_alive_is_drift():
 def test_times_and_texts_are_skipped_unless_they_go_missing():
     day = np.arange(400).astype("datetime64[D]").astype("datetime64[us]")
     assert judge(day, day + 400).status == "skipped"
+    assert judge(day, day).reason == "Values of kind time are not compared; none is missing."
+    empty = pa.nulls(400, pa.timestamp("us"))
+    assert judge(empty, empty).reason == "Values of kind time are not compared; their missing rates can't be tested."
     gone = pa.array(day, mask=np.arange(400) < 100)
     assert judge(day, gone).status == "drift"
     assert judge([f"id{i}" for i in range(200)], [f"new{i}" for i in range(200)], kind="text").status == "skipped"

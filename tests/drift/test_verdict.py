@@ -121,6 +121,13 @@ def test_many_drifted_columns_do_not_flood_the_reasons():
     report = report_on(*[column(f"c{i}", "drift") for i in range(30)])
     assert len(report.reasons) == 6
     assert report.reasons[-1] == "And 25 more columns drifted. The drift is major."
+    six = report_on(*[column(f"c{i}", "drift") for i in range(6)])
+    assert six.reasons[-1].startswith("c5: ")  # one left over is named, not counted
+
+
+def test_one_column_is_one_and_a_run_without_new_rows_is_no_lack_of_evidence():
+    assert report_on(column("calm")).reasons[0].startswith("No material change in 1 column.")
+    assert report_on(column("a", "not_enough_evidence"), rows=0).reasons == ("There are no new rows to judge.",)
 
 
 def test_bad_data_is_named_and_is_no_reason_to_retrain():

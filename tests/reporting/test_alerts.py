@@ -57,7 +57,7 @@ def test_a_calm_run_tells_nobody_anything():
 
 def test_drift_is_told_when_it_begins_and_when_it_has_cleared_and_not_in_between():
     began = ["DATA DRIFT DETECTED!", "PERFORMANCE DRIFT DETECTED!"]
-    cleared = ["drift has cleared", "performance is as good as its baseline again"]
+    cleared = ["drift has cleared", "performance is within its limit again"]
     assert told([drifted(), drifted(), samples.quiet(), samples.quiet(), drifted()]) == [began, [], cleared, [], began]
 
 
@@ -113,7 +113,7 @@ def test_the_message_is_one_plain_paragraph_that_says_where_it_comes_from():
     document = drifted()
     document["drift"]["columns"][0]["name"] = "<b>x</b>\n=cmd\x1b[31m"
     alert = alert_changes(document, {})[0][0]
-    assert alert.body.startswith("2 of 12 columns drifted in 4,652 new rows: <b>x</b>\\n=cmd\\x1b[31m and plan")
+    assert alert.body.startswith("2 of 11 columns drifted in 4,652 new rows: <b>x</b>\\n=cmd\\x1b[31m and plan")
     assert alert.body.endswith("(data/customers.csv, 20261121T200939Z-1a2b)")
     assert "\n" not in alert.body and len(alert.body) <= 1800
 
@@ -200,7 +200,7 @@ def test_alerts_arrive_and_nothing_is_left_over(endpoint, outbox):
     service = endpoint()
     delivery = send_alerts(samples.full(), outbox, service.url, SETTINGS, NOW)
     assert service.titles == ["DATA DRIFT DETECTED!", "PERFORMANCE DRIFT DETECTED!", "new model deployed"]
-    assert service.messages[0]["message"].startswith("2 of 12 columns drifted")
+    assert service.messages[0]["message"].startswith("2 of 11 columns drifted")
     assert (delivery.arrived, delivery.pending, delivery.failing) == (3, 0, ())
     assert read_outbox(outbox) == Outbox({"failed": False, "bad data": False, "drift": True, "performance": True})
 
@@ -212,7 +212,7 @@ def test_the_next_run_repeats_no_state(endpoint, outbox):
     send_alerts(samples.quiet(), outbox, service.url, SETTINGS, NOW)
     assert service.titles == [
         *("DATA DRIFT DETECTED!", "PERFORMANCE DRIFT DETECTED!"),
-        *("drift has cleared", "performance is as good as its baseline again"),
+        *("drift has cleared", "performance is within its limit again"),
     ]
 
 
@@ -242,7 +242,7 @@ def test_what_does_not_arrive_is_kept_and_sent_first_in_the_next_run(endpoint, o
     later = endpoint()
     delivery = send_alerts(samples.quiet(), outbox, later.url, SETTINGS, NOW)
     assert later.titles[:2] == ["DATA DRIFT DETECTED!", "PERFORMANCE DRIFT DETECTED!"]
-    assert later.titles[2:] == ["drift has cleared", "performance is as good as its baseline again"]
+    assert later.titles[2:] == ["drift has cleared", "performance is within its limit again"]
     assert delivery.pending == 0
 
 

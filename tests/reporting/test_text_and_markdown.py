@@ -12,7 +12,7 @@ from rich.console import Console
 from evergreen.reporting.documents import showable
 from evergreen.reporting.markdown import github_outputs, render_markdown
 from evergreen.reporting.text import print_rich, render_text
-from evergreen.reporting.words import headlines, summary, title
+from evergreen.reporting.words import RELATIVE, headlines, summary, title
 
 PAYLOADS = [
     "<script>alert(1)</script>",
@@ -93,7 +93,7 @@ def test_the_title_tells_drift_with_and_without_loss_apart(verdict, performance,
 
 def test_the_paragraph_tells_the_whole_story_of_a_deploy():
     assert summary(samples.full()) == (
-        "2 of 12 columns drifted in 4,652 new rows: avg_transaction_value and plan, which carry 46% of what the model "
+        "2 of 11 columns drifted in 4,652 new rows: avg_transaction_value and plan, which carry 46% of what the model "
         "relies on. On 4,512 labelled rows accuracy is 0.781 (0.769 to 0.793), against a baseline of 0.845: surely "
         "worse than its baseline. A challenger was trained on 20,140 rows in 3.1 s; on the same 4,000 rows its "
         "accuracy is 0.824 against 0.781 (gain +0.043, +0.031 to +0.055). It is live now, as version 8."
@@ -176,9 +176,36 @@ def test_a_failure_with_several_problems_says_all_of_them():
 
 def test_errors_are_reported_as_shares_of_their_baseline_scores_as_they_are():
     document = samples.full()
-    document["drift"]["performance"] |= {"metric": "log_loss", "baseline": 0.37, "current": 0.49, "drop": 0.324}
-    assert "drop 32% of the baseline" in render_text(document)
+    document["drift"]["performance"] |= {"metric": "log_loss", "baseline": 0.37, "current": 0.98, "drop": 1.65}
+    document["drift"]["performance"] |= {"higher_is_better": False}
+    document["comparison"] |= {"metric": "log_loss", "gain": 0.543, "interval": [-0.01, 0.6]}
+    assert "baseline 0.370, worse by 165%" in render_text(document, width=200)
+    assert "gain +54.3% (-1.0% to +60.0%)" in render_text(document, width=200)
+    assert "gain +54.3%, -1.0% to +60.0%" in summary(document)
     assert "drop 0.064" in render_text(samples.full())
+    document["drift"]["performance"] |= {"drop": -0.1}
+    assert "better by 10%" in render_text(document, width=200)
+
+
+def test_the_metrics_written_in_percent_are_those_judged_by_shares():
+    from evergreen.scoring.metrics import METRICS
+
+    assert {name for name, metric in METRICS.items() if metric.relative} == RELATIVE
+
+
+def test_the_paragraph_says_why_the_champion_stays():
+    assert summary(samples.rejected()).endswith("Gain 0.002 is below 0.010. The champion stays live.")
+    document = samples.rejected()
+    document["comparison"]["reasons"] = ["a", "The gain may be luck: p = 0.3. The champion stays."]
+    assert summary(document).endswith("). The gain may be luck: p = 0.3. The champion stays live.")
+
+
+def test_one_column_is_one_column_and_what_is_not_judged_is_not_counted():
+    document = samples.quiet()
+    document["drift"]["columns"] = [samples.column("a"), samples.column("b", "skipped"), samples.column("c", "invalid")]
+    assert summary(document).startswith("The only column did not drift in 4,652 new rows.")
+    document["drift"]["columns"] += [samples.column(f"d{i}") for i in range(1499)]
+    assert summary(document).startswith("None of the 1,500 columns drifted in 4,652 new rows.")
 
 
 def test_a_normal_run_fits_a_screen_and_no_line_is_wider_than_asked():

@@ -171,7 +171,9 @@ def _status(sides: Sequence[Side], enough: bool, few_values: bool) -> str:
 
 def _untested(column: Measurement, enough: bool) -> ColumnDrift:
     if column.kind in ("time", "text"):
-        return _result(column, "skipped", f"Values of kind {column.kind} are not compared; none is missing.")
+        some = column.missing_reference or column.missing_current
+        missing = "their missing rates can't be tested" if some else "none is missing"
+        return _result(column, "skipped", f"Values of kind {column.kind} are not compared; {missing}.")
     if not enough:
         return _result(column, "not_enough_evidence", "Nothing can be tested in so few rows.")
     if column.reference_rows == 0:

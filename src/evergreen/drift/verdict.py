@@ -233,15 +233,21 @@ def _with_status(report: DriftReport, *statuses: str) -> list[ColumnDrift]:
 
 
 def _drift_reasons(drifted: Sequence[ColumnDrift], severity: str | None) -> list[str]:
-    sentences = [f"{column.name}: {column.reason}" for column in drifted[:NAMED]]
-    if len(drifted) > NAMED:
-        sentences.append(f"And {len(drifted) - NAMED} more columns drifted. The drift is {severity}.")
-    return sentences
+    named, more = _split(drifted)
+    sentences = [f"{column.name}: {column.reason}" for column in named]
+    return sentences + ([f"And {more:,} more columns drifted. The drift is {severity}."] if more else [])
 
 
 def _invalid_reasons(invalid: Sequence[ColumnDrift]) -> list[str]:
-    sentences = [f"{column.name} can't be compared: {column.reason}" for column in invalid[:NAMED]]
-    return sentences + ([f"And {len(invalid) - NAMED} more columns can't be compared."] if len(invalid) > NAMED else [])
+    named, more = _split(invalid)
+    sentences = [f"{column.name} can't be compared: {column.reason}" for column in named]
+    return sentences + ([f"And {more:,} more columns can't be compared."] if more else [])
+
+
+def _split(columns: Sequence[ColumnDrift]) -> tuple[Sequence[ColumnDrift], int]:
+    """The columns to name, and how many more there are: none or at least two."""
+    most = NAMED if len(columns) > NAMED + 1 else NAMED + 1
+    return columns[:most], max(0, len(columns) - most)
 
 
 def _too_few(report: DriftReport, settings: "DriftSettings") -> str:
@@ -259,7 +265,8 @@ def _calm(report: DriftReport) -> str:
         return "No column could be compared: none has enough values of a kind that can be tested."
     watched = _with_status(report, "watch")
     watch = f" Worth watching: {_names(watched)}." if watched else ""
-    return f"No material change in {len(judged)} columns.{_sight(judged)}{watch}"
+    counted = f"{len(judged):,} column{'' if len(judged) == 1 else 's'}"
+    return f"No material change in {counted}.{_sight(judged)}{watch}"
 
 
 def _sight(columns: Sequence[ColumnDrift]) -> str:
@@ -269,8 +276,8 @@ def _sight(columns: Sequence[ColumnDrift]) -> str:
 
 
 def _names(columns: Sequence[ColumnDrift]) -> str:
-    more = f" and {len(columns) - NAMED} more" if len(columns) > NAMED else ""
-    return ", ".join(column.name for column in columns[:NAMED]) + more
+    named, more = _split(columns)
+    return ", ".join(column.name for column in named) + (f" and {more:,} more" if more else "")
 
 
 def _extent_document(extent: Extent) -> dict[str, Any]:

@@ -101,7 +101,7 @@ def _states(shown: words.Document) -> dict[str, tuple[str, bool | None, str, str
             "DATA DRIFT DETECTED!" if words.has_data_drift(shown) else "PREDICTION DRIFT DETECTED!",
             "drift has cleared",
         ),
-        "performance": ("drift", lost, "PERFORMANCE DRIFT DETECTED!", "performance is as good as its baseline again"),
+        "performance": ("drift", lost, "PERFORMANCE DRIFT DETECTED!", "performance is within its limit again"),
     }
 
 

@@ -4,7 +4,7 @@ Every chart says the same by shape as by colour (area and line, hollow and fille
 `aria-label`, and escapes every word it is given.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from itertools import pairwise
 from typing import Any
@@ -161,7 +161,7 @@ def gain_scale(comparison: Mapping[str, Any]) -> float:
     return max((abs(end) for end in ends), default=0.0) or 1.0
 
 
-def gain_row(piece: Mapping[str, Any], scale: float) -> Markup:
+def gain_row(piece: Mapping[str, Any], scale: float, show: Callable[[float | None], str] = figures.signed) -> Markup:
     """One row of a forest plot: no difference in the middle, better to the right, the interval as a bar."""
     gain, (low, high) = piece.get("gain"), piece.get("interval") or (None, None)
     if gain is None:
@@ -174,7 +174,7 @@ def gain_row(piece: Mapping[str, Any], scale: float) -> Markup:
     span = "" if low is None or high is None else _line(place(low), 11, place(high), 11, f"whisker {css}")
     body = _line(120, 0, 120, 22, "axis") + span
     body += f'<circle cx="{place(gain):.1f}" cy="11" r="5" class="gain {css}"/>'
-    label = f"gain {figures.signed(gain)}, {figures.interval(piece.get('interval'), figures.signed)}"
+    label = f"gain {show(gain)}, {figures.interval(piece.get('interval'), show)}"
     return _svg(240, 22, label, body, "row")
 
 

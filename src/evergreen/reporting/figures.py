@@ -35,14 +35,23 @@ def score(value: float | None) -> str:
 
 
 def signed(value: float | None) -> str:
-    """A difference with its sign (a true minus).
+    """A difference with its sign.
 
     >>> signed(0.0432), signed(-0.01)
-    ('+0.043', '−0.010')
+    ('+0.043', '-0.010')
     """
     if value is None:
         return "–"
-    return ("−" if value < 0 else "+") + score(abs(value))
+    return ("-" if value < 0 else "+") + score(abs(value))
+
+
+def signed_percent(value: float | None) -> str:
+    """A difference as a share, with its sign.
+
+    >>> signed_percent(0.5432), signed_percent(-1.65)
+    ('+54.3%', '-165.0%')
+    """
+    return "–" if value is None else f"{100 * value:+,.1f}%"
 
 
 def percent(value: float | None) -> str:
@@ -127,12 +136,11 @@ def axis(value: float, span: float) -> str:
     """An end of an axis, as exact as a few thousandths of the axis: enough to know where one is.
 
     >>> axis(0.0005688, 0.999), axis(-18.257, 40.0), axis(1234567.0, 2e6), axis(0.00123, 0.0004)
-    ('0.001', '−18.3', '1,230,000', '0.00123')
+    ('0.001', '-18.3', '1,230,000', '0.00123')
     """
     digits = 2 - math.floor(math.log10(span)) if span > 0 else 6
     rounded = round(value, digits) + 0.0  # no minus before a zero
-    text = f"{rounded:,.0f}" if 1000 <= abs(rounded) < 1e9 else f"{rounded:.6g}"
-    return text.replace("-", "−")
+    return f"{rounded:,.0f}" if 1000 <= abs(rounded) < 1e9 else f"{rounded:.6g}"
 
 
 def stretch(start: str | int | None, stop: str | int | None) -> str:
@@ -167,12 +175,12 @@ def counted(n: int, noun: str) -> str:
 
 
 def listed(names: Sequence[str], most: int = 3) -> str:
-    """Names in a sentence, the rest as a count.
+    """Names in a sentence, the rest as a count; a single one left over is named too.
 
-    >>> listed(["a", "b", "c", "d", "e"]), listed(["a", "b"])
-    ('a, b, c and 2 more', 'a and b')
+    >>> listed(["a", "b", "c", "d", "e"]), listed(["a", "b", "c", "d"]), listed(["a", "b"])
+    ('a, b, c and 2 more', 'a, b, c and d', 'a and b')
     """
-    if len(names) > most:
+    if len(names) > most + 1:
         return f"{', '.join(names[:most])} and {len(names) - most} more"
     return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
 
@@ -189,16 +197,3 @@ def capital(text: str) -> str:
     ('Pinball loss', 'F1')
     """
     return text[:1].upper() + text[1:]
-
-
-def change(difference: float | None, before: float | None, after: float | None) -> str:
-    """A drop or gain, marked as a share where the metric is judged relative to its baseline (errors, losses).
-
-    >>> change(0.12, 50.0, 56.0), change(0.064, 0.845, 0.781)
-    ('12% of the baseline', '0.064')
-    """
-    if difference is None:
-        return "–"
-    absolute = before is None or after is None or math.isclose(abs(after - before), abs(difference), abs_tol=5e-4)
-    sign = "−" if difference < 0 else ""
-    return sign + (score(abs(difference)) if absolute else f"{percent(abs(difference))} of the baseline")

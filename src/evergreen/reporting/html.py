@@ -88,7 +88,7 @@ def _figures(shown: Document) -> list[dict[str, str]]:
     found = []
     if columns := words.data_columns(shown):
         drifted = len(words.with_status(columns, "drift"))
-        found.append(_figure("Columns drifted", f"{drifted:,}", f"of {len(columns):,}"))
+        found.append(_figure("Columns drifted", f"{drifted:,}", f"of {len(words.judged(columns)):,}"))
         sides = [shown["drift"][side]["rows"] for side in ("current", "reference")]
         found.append(_figure("New rows", figures.number(sides[0]), f"reference {figures.number(sides[1])}"))
     performance = words.performance_of(shown)
@@ -99,8 +99,9 @@ def _figures(shown: Document) -> list[dict[str, str]]:
         )
     comparison = shown.get("comparison")
     if comparison and comparison["gain"] is not None:
-        note = figures.interval(comparison["interval"], figures.signed)
-        found.append(_figure("Gain of the challenger", figures.signed(comparison["gain"]), note))
+        show = words.gain_style(comparison["metric"])
+        note = figures.interval(comparison["interval"], show)
+        found.append(_figure("Gain of the challenger", show(comparison["gain"]), note))
     model = shown.get("model")
     if model and model.get("version") is not None:
         since = f"since {figures.day(model['since'])}" if model.get("since") else figures.short(model.get("digest"))

@@ -142,17 +142,19 @@ def _comparison(shown: Document) -> Iterable[str]:
         return
     yield f"### Comparison: {words.winner(comparison)}"
     if comparison["gain"] is not None:
+        show = words.gain_style(comparison["metric"])
         yield escape(
             f"{comparison['metric']} on the same {figures.counted(comparison['rows'], 'row')}: champion "
             f"{figures.score(comparison['champion'])}, challenger {figures.score(comparison['challenger'])}, gain "
-            f"{figures.signed(comparison['gain'])} ({figures.interval(comparison['interval'], figures.signed)})."
+            f"{show(comparison['gain'])} ({figures.interval(comparison['interval'], show)})."
         )
     if forced := comparison.get("forced"):
         yield escape(f"Forced by {forced['by']}: {forced['why']}")
     if reasons := comparison.get("reasons"):
         yield _bullets(reasons)
     if slices := [piece for piece in comparison.get("slices") or [] if piece["verdict"] == "worse"]:
-        yield _bullets(f"Worse for {words.slice_name(piece)}: gain {figures.signed(piece['gain'])}" for piece in slices)
+        show = words.gain_style(comparison["metric"])
+        yield _bullets(f"Worse for {words.slice_name(piece)}: gain {show(piece['gain'])}" for piece in slices)
 
 
 def _model(shown: Document) -> Iterable[str]:

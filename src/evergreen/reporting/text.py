@@ -99,10 +99,10 @@ def _missing_moved(column: Document) -> bool:
 def _rest_lines(columns: list[Document], more: int) -> Iterable[Line]:
     """What is not listed, one line a status."""
     if more > 0:
-        yield "columns", f"{more} more with drift or to watch (-v or the report shows them)"
+        yield "columns", f"{more:,} more with drift or to watch (-v or the report shows them)"
     for status in ("not_enough_evidence", "skipped", "no_drift"):
         if names := [column["name"] for column in words.with_status(columns, status)]:
-            yield "columns", f"{len(names)} {words.STATUS_WORDS[status]}: {figures.listed(names, 5)}"
+            yield "columns", f"{len(names):,} {words.STATUS_WORDS[status]}: {figures.listed(names, 5)}"
 
 
 def _quality_lines(drift: Document) -> Iterable[Line]:
@@ -127,8 +127,7 @@ def _score_words(performance: Document) -> str:
     baseline = f"baseline {figures.score(before)}"
     if now is None:
         return f"({baseline})"
-    drop = figures.change(performance["drop"], before, now)
-    return f"{figures.score(now)} ({figures.interval(performance['interval'])}), {baseline}, drop {drop}"
+    return f"{figures.score(now)} ({figures.interval(performance['interval'])}), {baseline}, {words.drop(performance)}"
 
 
 def _decision_lines(decision: Document | None) -> Iterable[Line]:
@@ -170,14 +169,16 @@ def _comparison_lines(comparison: Document | None, verbose: bool) -> Iterable[Li
         yield "comparison", f"forced by {forced['by']}: {forced['why']}"
     for piece in comparison.get("slices") or []:
         if verbose or piece["verdict"] == "worse":
-            yield "slice", f"{piece['verdict']:<8} {words.slice_name(piece)}: gain {figures.signed(piece['gain'])}"
+            gain = words.gain_style(comparison["metric"])(piece["gain"])
+            yield "slice", f"{piece['verdict']:<8} {words.slice_name(piece)}: gain {gain}"
 
 
 def _comparison_line(comparison: Document) -> str:
-    ends = figures.interval(comparison["interval"], figures.signed)
+    show = words.gain_style(comparison["metric"])
+    ends = figures.interval(comparison["interval"], show)
     return (
         f"{comparison['metric']}: champion {figures.score(comparison['champion'])}, "
-        f"challenger {figures.score(comparison['challenger'])}, gain {figures.signed(comparison['gain'])} ({ends}), "
+        f"challenger {figures.score(comparison['challenger'])}, gain {show(comparison['gain'])} ({ends}), "
         f"p {figures.p_value(comparison['p_value'])}, same {figures.counted(comparison['rows'], 'row')}: "
         f"{words.winner(comparison)}"
     )

@@ -1,10 +1,20 @@
 """The words for a result: its headlines, its title, its one paragraph. Shared by text, Markdown, page and alerts."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from evergreen.reporting.documents import plain
-from evergreen.reporting.figures import counted, duration, interval, listed, percent, score, signed
+from evergreen.reporting.figures import (
+    capital,
+    counted,
+    duration,
+    interval,
+    listed,
+    percent,
+    score,
+    signed,
+    signed_percent,
+)
 from evergreen.verdicts import shows_loss
 
 Document = Mapping[str, Any]
@@ -22,8 +32,8 @@ PERFORMANCE_WORDS = {
     "degraded": "surely worse than its baseline",
     "severe": "severely worse than its baseline",
     "breach": "surely below its floor",
-    "fine": "as good as its baseline",
-    "not_enough_evidence": "not enough labels to tell",
+    "fine": "within its limit",
+    "not_enough_evidence": "not enough evidence to tell",
     "biased_labels": "not judged: the labels that came are not typical",
 }
 STATISTIC_WORDS = {
@@ -44,6 +54,9 @@ METRIC_WORDS = {
 }
 
 
+RELATIVE = frozenset({"mae", "rmse", "mape", "pinball", "log_loss", "cost"})  # their changes are shares of the score
+
+
 def metric(name: str) -> str:
     """A metric's name as people write it.
 
@@ -51,6 +64,32 @@ def metric(name: str) -> str:
     ('ROC AUC', 'balanced accuracy')
     """
     return METRIC_WORDS.get(name, name.replace("_", " "))
+
+
+def gain_style(metric_name: str) -> Callable[[float | None], str]:
+    """How to write gains in a metric: in percent where they are shares of the champion's score.
+
+    >>> gain_style("mae")(0.543), gain_style("accuracy")(0.043)
+    ('+54.3%', '+0.043')
+    """
+    return signed_percent if metric_name in RELATIVE else signed
+
+
+def drop(performance: Document) -> str:
+    """How far a score is from its baseline, and to which side.
+
+    >>> drop({"metric": "mae", "drop": 1.65, "higher_is_better": False})
+    'worse by 165%'
+    >>> drop({"metric": "accuracy", "drop": -0.012, "higher_is_better": True})
+    'gain 0.012'
+    """
+    change = performance["drop"]
+    worse, better = ("drop", "gain") if performance["higher_is_better"] else ("worse by", "better by")
+    if change is None:
+        return f"{worse} –"
+    size = abs(change)
+    shown = percent(size) if performance["metric"] in RELATIVE else score(size)
+    return f"{better if change < 0 else worse} {shown}"
 
 
 def status(column: Document) -> str:
@@ -85,6 +124,11 @@ def with_status(columns: Iterable[Document], *statuses: str) -> list[Document]:
 def data_columns(document: Document) -> list[Document]:
     """The judged columns of a run, or none when it judged none."""
     return list((document.get("drift") or {}).get("columns") or [])
+
+
+def judged(columns: Iterable[Document]) -> list[Document]:
+    """The columns that could be compared at all."""
+    return [column for column in columns if column["status"] not in ("skipped", "invalid")]
 
 
 def performance_of(document: Document) -> Document | None:
@@ -269,7 +313,7 @@ def _drift_sentence(document: Document) -> str:
     drift = document.get("drift")
     if not drift:
         return "" if document.get("failure") or document.get("first_model") else "There were no new rows to look at."
-    columns, rows = drift["columns"], drift["current"]["rows"]
+    columns, rows = judged(drift["columns"]), drift["current"]["rows"]
     if rows == 0:
         return "No new rows since the live model's last."
     drifted = with_status(columns, "drift")
@@ -278,7 +322,7 @@ def _drift_sentence(document: Document) -> str:
         carried = sum(column.get("importance") or 0.0 for column in drifted)
         weight = f", which carry {percent(carried)} of what the model relies on" if carried else ""
         names = listed([column["name"] for column in drifted])
-        return f"{len(drifted)} of {counted(len(columns), 'column')} drifted {looked}: {names}{weight}."
+        return f"{len(drifted):,} of {counted(len(columns), 'column')} drifted {looked}: {names}{weight}."
     if drift["verdict"] == "not_enough_evidence":
         return _stopped(" ".join(drift["reasons"][:1]) or f"There is not enough evidence {looked} to tell.")
     if drift["verdict"] == "drift":
@@ -286,7 +330,8 @@ def _drift_sentence(document: Document) -> str:
     answers = (
         "; but the model answers differently than it did when it was admitted" if has_prediction_drift(document) else ""
     )
-    return f"None of the {counted(len(columns), 'column')} drifted {looked}{answers}."
+    calm = f"None of the {len(columns):,} columns drifted" if len(columns) != 1 else "The only column did not drift"
+    return f"{calm} {looked}{answers}."
 
 
 def _performance_sentence(document: Document) -> str:
@@ -334,10 +379,11 @@ def _training_sentence(document: Document) -> str:
         return _stopped(f"{trained} and failed at the gate {failed[0]['name']}: {failed[0]['reason']}")
     if not comparison or comparison["gain"] is None:
         return f"{trained}."
+    show = gain_style(comparison["metric"])
     return (
         f"{trained}; on the same {counted(comparison['rows'], 'row')} its {metric(comparison['metric'])} is "
         f"{score(comparison['challenger'])} against {score(comparison['champion'])} "
-        f"(gain {signed(comparison['gain'])}, {interval(comparison['interval'], signed)})."
+        f"(gain {show(comparison['gain'])}, {interval(comparison['interval'], show)})."
     )
 
 
@@ -350,8 +396,10 @@ def _decision_sentence(document: Document) -> str:
         return _stopped(f"Retraining is wanted but held back: {held[:1].lower()}{held[1:]}")
     if decision.get("recommended"):
         return f"Retraining is recommended only: mode {decision.get('mode')} trains nothing by itself."
-    if has_no_new_rows(document):
-        return ""
+    return "" if has_no_new_rows(document) else _unwanted_sentence(document)
+
+
+def _unwanted_sentence(document: Document) -> str:
     if document.get("news") is False:
         return "No rows or labels have come since the last run."
     if (document.get("drift") or {}).get("retraining_recommended"):
@@ -367,8 +415,18 @@ def _outcome_sentence(document: Document) -> str:
     if outcome_of(document) == "staged":
         return "It waits for approval; the champion stays live."
     if is_rejected(document):
-        return "The champion stays live." if document.get("training") else "It was not let in; no model is live."
+        return _rejection_sentence(document)
     return f"It is live now{live}." if document.get("deployed") else ""
+
+
+def _rejection_sentence(document: Document) -> str:
+    training = document.get("training")
+    if not training:
+        return "It was not let in; no model is live."
+    failed = any(not gate["passed"] for gate in training.get("gates") or [])
+    reasons = (document.get("comparison") or {}).get("reasons") or ([] if failed else training.get("reasons")) or []
+    why = " ".join(reasons[-1:]).removesuffix("The champion stays.").strip()
+    return " ".join([_stopped(capital(why)), "The champion stays live."]) if why else "The champion stays live."
 
 
 def _stopped(sentence: str) -> str:
