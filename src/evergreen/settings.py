@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, model_validator
 
 from evergreen.errors import UsageError
+from evergreen.masking import shown_source
 
 ENVIRONMENT_PREFIX = "EVERGREEN_"
 UNITS = {"s": 1, "sec": 1, "second": 1, "m": 60, "min": 60, "minute": 60, "h": 3600, "hour": 3600}
@@ -282,8 +283,10 @@ class Settings(Section):
         return (self.root / name).resolve()
 
     def as_dict(self) -> dict[str, Any]:
-        """The values really used, as plain JSON types, for the record of a run."""
-        return self.model_dump(mode="json")
+        """The values really used, as plain JSON types, for the record of a run; passwords are left out."""
+        values = self.model_dump(mode="json")
+        values["data"] |= {key: shown_source(values["data"][key]) for key in ("source", "reference", "current")}
+        return values
 
 
 SECTIONS: dict[str, type[Section]] = {
@@ -328,7 +331,7 @@ def _check_names(values: dict[str, Any], origin: str) -> None:
         if section not in SECTIONS:
             problems.append(f"unknown section [{section}]{_nearest(section, SECTIONS)}")
         elif not isinstance(content, dict):
-            problems.append(f"[{section}] must be a section with keys, found {content!r}")
+            problems.append(f"[{section}] must be a section with keys, found {shown_source(repr(content))}")
         else:
             known = SECTIONS[section].model_fields
             problems += [f"unknown key {section}.{key}{_nearest(key, known)}" for key in content if key not in known]
@@ -359,7 +362,7 @@ def _from_flag(text: str) -> tuple[str, str, str]:
     name, equals, value = text.partition("=")
     section, dot, key = name.strip().partition(".")
     if not (equals and dot):
-        raise UsageError(f"--set {text}: expected section.key=value, such as --set drift.alpha=0.01.")
+        raise UsageError(f"--set {shown_source(text)}: expected section.key=value, such as --set drift.alpha=0.01.")
     _check_names({section: {key: value}}, f"--set {text}")
     return section, key, value
 
@@ -378,5 +381,5 @@ def _explain(problem: Any) -> str:
     where = ".".join(str(part) for part in problem["loc"])
     message = problem["msg"].removeprefix("Value error, ")
     found = problem.get("input")
-    shown = "" if isinstance(found, dict | BaseModel) else f" (found {found!r})"
+    shown = "" if isinstance(found, dict | BaseModel) else f" (found {shown_source(repr(found))})"
     return f"{where}: {message}{shown}"

@@ -23,6 +23,7 @@ from evergreen.data.formats.missing import clean
 from evergreen.data.formats.places import DataFile, find_data_files
 from evergreen.data.formats.times import parse_times
 from evergreen.errors import DataError, UsageError
+from evergreen.masking import shown_source
 from evergreen.settings import DataSettings
 
 if TYPE_CHECKING:
@@ -190,7 +191,7 @@ def _open_chunks(source: str, settings: DataSettings, root: Path) -> tuple[str, 
         from evergreen.data.formats.databases import read_query
 
         return read_query(source, settings.query, root)
-    return source, _open_files(find_data_files(source, root), settings)
+    return shown_source(source), _open_files(find_data_files(source, root), settings)
 
 
 def _open_files(files: tuple[DataFile, ...], settings: DataSettings) -> Chunks:

@@ -10,6 +10,7 @@ import pyarrow as pa
 from evergreen.data.formats.chunks import Chunks, check_names, common_type, in_types, to_common
 from evergreen.data.formats.spool import keep
 from evergreen.errors import DataError, UsageError
+from evergreen.masking import shown_source
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Engine
@@ -47,11 +48,11 @@ def _engine(url: str, root: Path) -> "tuple[Engine, str]":
         raise UsageError("A database source needs SQLAlchemy: pip install -r requirements-serve.txt") from None
     try:
         parsed = sqlalchemy.make_url(url)
-        name = parsed.render_as_string(hide_password=True)
+        name = shown_source(parsed.render_as_string(hide_password=True))
         driver = parsed.get_backend_name()
         arguments = {"connect_timeout": CONNECT_SECONDS} if driver == "postgresql" else {}
         return sqlalchemy.create_engine(_rooted(parsed, root), connect_args=arguments), name
-    except sqlalchemy.exc.ArgumentError:
+    except (sqlalchemy.exc.ArgumentError, ValueError):
         raise UsageError(
             "data.source is not a database URL; expected such as postgresql+psycopg://user@host/name"
         ) from None

@@ -10,6 +10,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from evergreen.errors import DataError, UsageError
+from evergreen.masking import shown_source
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileInfo, FileSystem
@@ -60,6 +61,7 @@ def find_data_files(source: str, root: Path) -> tuple[DataFile, ...]:
     Folders are read with their sub-folders. Raises `DataError` when there is nothing there.
     """
     system, path = _locate(source, root)
+    source = shown_source(source)
     try:
         infos = _matching(system, path)
     except OSError as error:
@@ -67,7 +69,7 @@ def find_data_files(source: str, root: Path) -> tuple[DataFile, ...]:
     if not infos:
         raise DataError(_nothing_found(source, path))
     start = str(root.absolute()) + "/"
-    files = tuple(DataFile(info.path.removeprefix(start), info.path, system, info) for info in infos)
+    files = tuple(DataFile(_shown(info.path.removeprefix(start)), info.path, system, info) for info in infos)
     for file in files:
         _check(file, source, path)
     return files
@@ -90,7 +92,8 @@ def _from_fsspec(source: str) -> tuple["FileSystem", str]:
         system = fsspec.filesystem(protocol)
     except (ImportError, ValueError) as error:
         raise UsageError(
-            f"{source}: no driver for '{protocol}://' here ({error}). Install fsspec and its driver, or copy the file."
+            f"{shown_source(source)}: no driver for '{protocol}://' here ({error}). "
+            "Install fsspec and its driver, or copy the file."
         ) from None
     return fs.PyFileSystem(fs.FSSpecHandler(system)), path
 
@@ -151,9 +154,14 @@ def _check(file: DataFile, source: str, path: str) -> None:
 
 def _nothing_found(source: str, path: str) -> str:
     if WILDCARDS & set(path):
-        return f"{source}: no file matches this pattern (looked for {path})."
-    return f"{source}: there is no such file or folder, or it holds no files (looked for {path})."
+        return f"{source}: no file matches this pattern (looked for {_shown(path)})."
+    return f"{source}: there is no such file or folder, or it holds no files (looked for {_shown(path)})."
+
+
+def _shown(path: str) -> str:
+    """A path within a file system; of an address it begins with what stood before the host."""
+    return shown_source(f"://{path}").removeprefix("://")
 
 
 def _reason(error: OSError) -> str:
-    return error.strerror or str(error).splitlines()[0]
+    return shown_source(error.strerror or str(error).splitlines()[0])
