@@ -21,13 +21,14 @@ from pathlib import Path
 from typing import Any
 
 import utils
-from evergreen.errors import ExitCode, UsageError
+from evergreen.errors import ExitCode, IntegrityError, UsageError
 from evergreen.files import digest_of, read_bytes
 from evergreen.registry import journal
 from evergreen.registry.cards import Card, card_path, read_card
-from evergreen.registry.store import Store
+from evergreen.registry.store import Live, Store
 from evergreen.reporting.documents import plain
-from evergreen.reporting.models import Line, backup_words, event_words, model_lines, run_words
+from evergreen.reporting.figures import counted
+from evergreen.reporting.models import Line, backup_words, comparison_lines, event_words, model_lines, run_words
 from evergreen.settings import Settings
 
 FORMAT = 1
@@ -45,7 +46,8 @@ class Answer:
 
 def show_status(store: Store, _arguments: argparse.Namespace) -> Answer:
     """The live model, the one before, the backups and the last run."""
-    entries, live, before = store.entries(), store.live(), store.predecessor()
+    entries, before = store.entries(), store.predecessor()
+    live, problem = _live_or_problem(store)
     names = journal.model_names(entries)
     backups = [
         {"file": each.path.name, "model": names.get(each.digest), "bytes": each.size, "problem": each.problem or None}
@@ -57,17 +59,29 @@ def show_status(store: Store, _arguments: argparse.Namespace) -> Answer:
     document = {
         "format": FORMAT,
         "model": model,
+        "problem": problem or None,
         "predecessor": names.get(before, before) if before else None,
-        "waiting": summary_of(waiting) if waiting else None,
+        "waiting": {**summary_of(waiting), "comparison": waiting.comparison} if waiting else None,
         "backups": backups,
         "last_run": last_run,
     }
-    lines = [*model_lines(model), ("before", names[before] if before else "none")]
+    lines = [("problem", problem)] if problem else model_lines(model)
+    lines.append(("before", names[before] if before else "none"))
     if waiting:
         lines.append(("waiting", f"{waiting.name}: let it in with python src/rollout.py promote"))
+        lines += comparison_lines(waiting.comparison)
     lines += [("backup", backup_words(each)) for each in backups] or [("backup", "none")]
     lines.append(("last run", run_words(last_run)))
-    return Answer(document, lines)
+    return Answer(document, lines, ExitCode.INTEGRITY if problem else ExitCode.OK)
+
+
+def _live_or_problem(store: Store) -> tuple[Live | None, str]:
+    """The live model; or none and what is wrong with it: unknown here, unreadable, or gone."""
+    try:
+        store.check_live()
+        return store.live(), ""
+    except IntegrityError as error:
+        return None, str(error)
 
 
 def show_history(store: Store, arguments: argparse.Namespace) -> Answer:
@@ -94,9 +108,11 @@ def verify_store(store: Store, _arguments: argparse.Namespace) -> Answer:
     """The live model, cards, backups and the journal against what is on record."""
     problems = store.verify()
     document = {"format": FORMAT, "ok": not problems, "problems": problems}
-    lines = [("problem", problem) for problem in problems] or [
-        ("verified", f"the live model, its card, {len(store.backups())} backups and the journal are as recorded")
-    ]
+    lines = [("problem", problem) for problem in problems]
+    if not problems:
+        kept = counted(len(store.backups()), "backup")
+        sound = f"the live model, its card, {kept} and the journal are as recorded"
+        lines = [("verified", sound if store.live_digest() else "there is no model yet, so nothing to verify")]
     return Answer(document, lines, ExitCode.INTEGRITY if problems else ExitCode.OK)
 
 

@@ -110,10 +110,27 @@ def test_status_says_that_a_model_was_put_there_by_hand(three):
 
 def test_status_of_an_unknown_model_ends_with_4_and_names_the_remedies(three):
     three.store.model_path.write_bytes(make_pickle("foreign"))
-    code, out, err = three.call("status")
-    assert (code, out) == (4, "")
-    assert "rollout.py adopt" in err
-    assert "rollout.py rollback" in err
+    code, out, _ = three.call("status")
+    assert code == 4
+    assert "is not known here" in out.splitlines()[0]
+    assert "rollout.py adopt" in out
+    assert "rollout.py rollback" in out
+    assert "\nbackup    model_backup_" in out
+
+
+def test_status_without_the_live_file_says_so_and_what_there_is_to_go_back_to(three):
+    three.store.model_path.unlink()
+    code, out, _ = three.call("status")
+    assert code == 4
+    assert out.startswith("problem   ")
+    assert "the live model is gone; version 3 should be there" in out
+    assert "no model\n" not in out
+    for label in ("before    version 2 (", "backup    model_backup_", "last run  22 Nov 2026"):
+        assert f"\n{label}" in out
+    code, out, _ = three.call("status", "--json")
+    document = json.loads(out)
+    assert (code, document["model"], len(document["backups"])) == (4, None, 2)
+    assert "is gone" in document["problem"]
 
 
 # history
@@ -170,6 +187,10 @@ def test_verify_says_that_all_is_as_recorded(three):
     code, out, _ = three.call("verify")
     assert code == 0
     assert out == "verified  the live model, its card, 2 backups and the journal are as recorded\n"
+
+
+def test_verify_of_an_empty_store_says_that_there_is_no_model_yet(bench):
+    assert bench.call("verify")[:2] == (0, "verified  there is no model yet, so nothing to verify\n")
 
 
 def test_verify_lists_every_problem_and_ends_with_4(three):
@@ -249,11 +270,23 @@ def test_it_runs_as_a_process_from_anywhere_without_the_heavy_libraries(folder, 
 # promote
 
 
+def test_a_challenger_that_waits_is_shown_with_what_it_gains_and_why(three):
+    content = make_pickle("fourth")
+    found = {"metric": "mae", "champion": 50.0, "challenger": 40.0, "gain": 0.2, "interval": [0.1, 0.3], "rows": 1200}
+    comparison = found | {"winner": "challenger", "reasons": ["The gain reaches 1% and is not luck."]}
+    three.store.stage(content, make_card(content, 4, parent=three.store.live_digest(), comparison=comparison))
+    out = three.call("status")[1]
+    assert "\ngain      mae 40 against 50, gain +20.0% (+10.0% to +30.0%) on the same 1,200 rows\n" in out
+    assert "\nbecause   The gain reaches 1% and is not luck.\n" in out
+    assert three.json("status")["waiting"]["comparison"]["gain"] == 0.2
+
+
 def test_a_challenger_that_waits_is_shown_and_let_in_by_a_person(three):
     content = make_pickle("fourth")
     card = make_card(content, 4, parent=three.store.live_digest(), reason="gain 0.03")
     three.store.stage(content, card)
     assert f"waiting   {card.name}: let it in with python src/rollout.py promote" in three.call("status")[1]
+    assert "gain      not compared with the live model" in three.call("status")[1]
     code, out, _ = three.call("promote", "--by", "ana")
     assert (code, out) == (0, f"live      {card.name}\n")
     entry = three.store.entries()[-1]

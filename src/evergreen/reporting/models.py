@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from evergreen.reporting.figures import counted, interval, moment, score
-from evergreen.reporting.words import Document
+from evergreen.reporting.words import Document, gain_style
 
 Line = tuple[str, str]
 
@@ -54,6 +54,20 @@ def baseline_words(baseline: Mapping[str, Document]) -> str:
     first = next(iter(baseline.values()))
     words[0] += f" ({interval([first.get('low'), first.get('high')])}) on {counted(first.get('rows') or 0, 'row')}"
     return "; ".join([words[0], ", ".join(words[1:])]) if words[1:] else words[0]
+
+
+def comparison_lines(comparison: Document | None) -> list[Line]:
+    """What a waiting challenger gains over the live model, and why it was found good enough."""
+    if not comparison:
+        return [("gain", "not compared with the live model")]
+    lines = [("because", reason) for reason in comparison.get("reasons") or []]
+    if comparison.get("gain") is None:
+        return lines
+    show = gain_style(comparison["metric"])
+    gain = f"{show(comparison['gain'])} ({interval(comparison['interval'], show)})"
+    scores = f"{score(comparison['challenger'])} against {score(comparison['champion'])}"
+    rows = counted(comparison["rows"], "row")
+    return [("gain", f"{comparison['metric']} {scores}, gain {gain} on the same {rows}"), *lines]
 
 
 def backup_words(backup: Document) -> str:
