@@ -10,7 +10,7 @@ from evergreen.data.windows import Maturity, current_window, find_maturity, read
 from evergreen.registry.cards import Card
 from evergreen.registry.describing import last_key_of, open_model
 from evergreen.registry.journal import GOES_LIVE, Entry
-from evergreen.registry.store import Store
+from evergreen.registry.store import Store, write_comparison
 from evergreen.scoring.metrics import metric_named
 from evergreen.settings import Settings
 from evergreen.training.admission import compare
@@ -59,6 +59,8 @@ def watch_predecessor(
         candidates=look * (look + 1),
     )
     better = found.winner == "challenger"
+    record = {"format": 1, "run": f"{run}.watch", "look": look, "comparison": found.to_dict(), "rolled_back": better}
+    write_comparison(store.folder, f"{run}.watch", record)
     if better:
         reason = "The model before it is surely better on the rows since. " + " ".join(found.reasons)
         store.rollback(now=now, reason=reason, actor=actor, expected_live=card.digest, run=run)
