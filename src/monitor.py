@@ -92,7 +92,7 @@ def monitor(settings: "Settings", store: "Store", run: str, now: datetime) -> Mo
         return result
     tell(4, "training a challenger: " + " ".join(decision.reasons))
     order = Order(run, now, " ".join(decision.reasons), ACTOR)
-    return replace(result, retraining=retrain(settings, store, table, order))
+    return replace(result, retraining=retrain(after_loss(settings, detection), store, table, order))
 
 
 def train_first(settings: "Settings", store: "Store", table: "Table", run: str, now: datetime) -> Retraining:
@@ -106,6 +106,19 @@ def train_first(settings: "Settings", store: "Store", table: "Table", run: str, 
     elif settings.training.first_share < 1:
         until = first_stretch(read_timeline(table, settings.data), settings.training.first_share).stop
     return retrain(settings, store, table, Order(f"{run}.first", now, "the first model", ACTOR, until=until))
+
+
+def after_loss(settings: "Settings", detection: Detection) -> "Settings":
+    """The settings for a challenger: after a clear loss, no more rows are kept aside than show a gain of its size.
+
+    A large gain shows in a few hundred rows. All the other rows of the changed world are needed to learn from,
+    and each night that a longer holdout has to wait for is a night with a bad model.
+    """
+    performance, training = detection.report.performance, settings.training
+    if performance is None or performance.rows_to_prove is None:
+        return settings
+    enough = min(max(performance.rows_to_prove, training.min_holdout), training.max_holdout)
+    return settings.model_copy(update={"training": training.model_copy(update={"max_holdout": enough})})
 
 
 def read_signals(detection: Detection, watch: "Watch | None", store: "Store", now: datetime) -> "Signals":
@@ -132,7 +145,7 @@ def read_signals(detection: Detection, watch: "Watch | None", store: "Store", no
         new_rows=detection.new_rows,
         new_labelled_rows=detection.new_labelled_rows,
         trained_rows=int(live.card.training.get("rows", 0)),
-        news=not runs or runs[-1].get("table") != asdict(detection.table),
+        news=detection.new_rows > 0 and (not runs or runs[-1].get("table") != asdict(detection.table)),
         blocking=tuple(blocking),
     )
 

@@ -67,6 +67,16 @@ def test_other_outcomes_for_the_same_inputs_are_found_and_the_better_challenger_
     assert len(list((project / "model" / "model_backups").glob("model_backup_*.pkl"))) == 1
 
 
+def test_a_few_nights_of_a_changed_world_are_enough_to_learn_it(project, capsys):
+    """900 rows of it: of these 200 show the gain, which is large, and 700 teach."""
+    write_table(project, pd.concat([OLD, FLIPPED.head(900)]))
+    _, document = run(monitor, capsys, project / "config.toml")
+    assert document["drift"]["performance"]["verdict"] == "severe"
+    assert document["training"]["holdout_rows"] == 200
+    assert document["deployed"]
+    assert document["comparison"]["challenger"] > 0.8
+
+
 def test_a_shift_that_costs_nothing_trains_a_challenger_but_keeps_the_champion(project, capsys):
     more_plus = world(6000, start="2025-02-01", seed=5, step="5min")
     frame = pd.concat([OLD, more_plus[(more_plus["plan"] == "plus") | (more_plus.index % 3 == 0)]])
@@ -325,6 +335,52 @@ def test_two_tables_instead_of_one(tmp_path, capsys):
     assert document["model"]["version"] == 2
 
 
+@pytest.fixture
+def pair(tmp_path, capsys):
+    """Two tables without a time, the second one replaced every night; `night` does that and runs the loop."""
+    config = make_project(tmp_path / "pair", OLD.drop(columns="at"), time="")
+    text = config.read_text().replace('source = "table.csv"', 'reference = "table.csv"\ncurrent = "now.csv"')
+    config.write_text(text + "\n[policy]\nmin_new_rows = 500\n")
+
+    def night(frame, *words):
+        frame.drop(columns="at").to_csv(config.parent / "now.csv", index=False)
+        return run(monitor, capsys, config, *words)
+
+    return night
+
+
+def test_a_current_table_that_is_replaced_by_one_of_equal_size_is_seen(pair):
+    assert pair(SAME)[1]["first_model"]["outcome"] == "deployed"
+    _, document = pair(SAME.sample(frac=1, random_state=1))
+    assert not document["news"]
+    assert "nothing new to do" in document["decision"]["reasons"][0]
+    _, document = pair(FLIPPED)
+    assert (document["news"], document["deployed"], document["model"]["version"]) == (True, True, 2)
+    _, document = pair(FLIPPED)
+    assert "nothing new to do" in document["decision"]["reasons"][0]
+    assert document["drift"]["current"]["rows"] < 100, "only rows that repeat training rows may be left over"
+    _, document = pair(SAME)
+    assert document["news"]
+    assert document["drift"]["current"]["rows"] == 3000
+    assert document["drift"]["performance"]["verdict"] == "severe"
+
+
+def test_a_current_table_that_has_grown_is_known_by_its_first_rows(pair):
+    pair(FLIPPED)
+    _, document = pair(pd.concat([FLIPPED, SHIFTED.head(400)]))
+    assert document["drift"]["current"]["rows"] == 400
+
+
+def test_another_form_of_the_second_table_is_told_as_that_of_one_table_is(pair):
+    pair(SAME)
+    words = ["--set", "policy.mode=advise"]
+    code, document = pair(SAME.rename(columns={"plan": "plan_name"}), *words)
+    assert code == 3
+    assert "'plan_name' is new: it was probably renamed" in document["failure"]["message"]
+    assert pair(SAME.assign(more=1), *words)[0] == 0
+    assert pair(SAME.assign(more=1), *words, "--set", "data.allow_extra_columns=false")[0] == 3
+
+
 def test_a_table_without_a_time_is_taken_in_the_order_of_its_rows(tmp_path, capsys):
     frame = pd.concat([OLD, FLIPPED]).drop(columns="at")
     config = make_project(tmp_path / "rows", frame, time="", training="params = {max_iter = 30}\nfirst_share = 0.5\n")
@@ -392,3 +448,13 @@ def test_a_reason_to_retrain_waits_until_there_are_labels_enough_for_a_holdout(p
     assert "training.min_holdout asks for 200" in document["decision"]["blocked"][0]
     write_table(project, pd.concat([OLD, FLIPPED.head(400)]))
     assert run(monitor, capsys, project / "config.toml")[1]["training"] is not None
+
+
+def test_with_json_a_run_that_failed_shows_its_document_and_keeps_its_exit_code(project, capsys):
+    write_table(project, pd.concat([OLD, SAME]).drop(columns="b"))
+    code, document = run(monitor, capsys, project / "config.toml")
+    jsonschema.validate(document, SCHEMA)
+    assert (code, document["failure"]["kind"], document["model"]["version"]) == (3, "DataError", 1)
+    assert "column 'b' is missing" in document["failure"]["message"]
+    code, document = run(monitor, capsys, project / "config.toml", "--set", "drift.alpha=7")
+    assert (code, document["format"], document["failure"]["kind"]) == (2, 1, "UsageError")

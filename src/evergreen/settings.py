@@ -178,6 +178,7 @@ class TrainingSettings(Section):
     first_share: Annotated[float, Field(gt=0, le=1)] = 1.0
     holdout_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
     min_holdout: Positive = 200
+    max_holdout: Positive = 10_000
     timeout: Duration = timedelta(hours=1)
     memory_gb: Annotated[float, Field(gt=0)] | Literal["off"] = "off"
     seed: Count = 0

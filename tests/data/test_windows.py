@@ -288,3 +288,11 @@ def test_sparse_labels_that_have_waited_are_used():
     assert split_mature(line, patient, TrainingSettings()).holdout_rows == pytest.approx(400, abs=10)
     with pytest.raises(DataError, match=r"Not enough labelled rows.* only 50% have a label; data.min_coverage"):
         split_mature(line, DataSettings(time="at"), TrainingSettings())
+
+
+def test_a_holdout_is_no_longer_than_its_bound_and_no_shorter_than_it_must_be():
+    keys = np.arange(10_000)
+    timeline = Timeline(keys, np.ones(10_000, bool))
+    assert split_holdout(timeline, TrainingSettings(max_holdout=300)).holdout_rows == 300
+    assert split_holdout(timeline, TrainingSettings(max_holdout=50)).holdout_rows == 200
+    assert split_holdout(timeline, TrainingSettings()).holdout_rows == 2000

@@ -187,14 +187,15 @@ def split_holdout(
 ) -> Split:
     """Older rows to train on and the newest labelled rows to judge by; `until` (exclusive) leaves out later ones.
 
-    The holdout is `holdout_share` of the labelled rows, but at most half of those that came after
-    `seen_until`: the other half is what a challenger learns the news from. Raises `DataError` when it
+    The holdout is `holdout_share` of the labelled rows, but at most `max_holdout` and at most half of those
+    that came after `seen_until`: the other half is what a challenger learns the news from. Raises `DataError` when it
     would have fewer than `min_holdout` rows, or nothing would be left to train on.
     """
     everything = timeline.inside(Window(None, until))
     keys = timeline.keys[everything][timeline.labelled[everything]]
     seen = 0 if seen_until is None else int(np.searchsorted(keys, _as_key(seen_until), "right"))
     size = min(round(training.holdout_share * len(keys)), len(keys) if seen_until is None else (len(keys) - seen) // 2)
+    size = min(size, max(training.max_holdout, training.min_holdout))
     if size < training.min_holdout:
         raise DataError(_too_few(len(keys), len(keys) - seen, size, training))
     cut = int(np.searchsorted(keys, keys[len(keys) - size], "left"))

@@ -68,6 +68,8 @@ class PerformanceReport:
         baseline, current: scores of the metric; None when there is none.
         interval: two-sided, of `current`.
         drop, drop_interval: positive is worse; a share of the baseline when `relative`; two-sided.
+        rows_to_prove: rows on which a challenger that makes good the loss will surely be seen to; None without a
+            clear loss. The larger the loss, the fewer.
         labels_needed: labelled rows still missing to find a drop of the limit with 80 % power; None when
             labels aren't what is missing.
         coverage: share of the judged rows that have a label; None when not known.
@@ -89,6 +91,7 @@ class PerformanceReport:
     drop: float | None = None
     drop_interval: tuple[float, float] | None = None
     labels_needed: int | None = None
+    rows_to_prove: int | None = None
     coverage: float | None = None
     floor: float | None = None
     blocks: tuple[BlockScore, ...] = ()
@@ -187,7 +190,9 @@ def _judge_drop(
     surely = drop_bounds(metric, base, current, _one_sided(settings.confidence))
     verdict = _verdict(drop, surely, beyond, settings.max_drop)
     interval = drop_bounds(metric, base, current, settings.confidence)
-    report = replace(report, drop=drop, drop_interval=interval, verdict=verdict)
+    # Twice, because in a comparison both models' scores are uncertain; the lower end, because the loss is too.
+    enough = labels_for(metric, base, current, interval[0]) if interval[0] > 0 else None
+    report = replace(report, drop=drop, drop_interval=interval, verdict=verdict, rows_to_prove=enough and 2 * enough)
     said = words.drop_words(report, settings.confidence), words.verdict_words(verdict, surely, report)
     if verdict != "not_enough_evidence":
         return replace(report, reasons=_sentences(*said))

@@ -74,9 +74,9 @@ def _first_row(keys: np.ndarray, window: str) -> int:
     return first_of_newest(keys, window, "training.window")
 
 
-def validation_start(keys: np.ndarray) -> int:
-    """First of the newest 15 % of the rows; rows with equal keys stay together."""
-    start = len(keys) - int(len(keys) * VALIDATION_SHARE)
+def validation_start(keys: np.ndarray, most: int) -> int:
+    """First of the newest 15 % of the rows, at most `most` of them; rows with equal keys stay together."""
+    start = len(keys) - min(int(len(keys) * VALIDATION_SHARE), most)
     return int(np.searchsorted(keys, keys[start])) if start < len(keys) else start
 
 

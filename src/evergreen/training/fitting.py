@@ -200,7 +200,7 @@ def _choose_window(job: FitJob, metric: Metric, fit_rows: Callable[[slice], Any]
     if job.training.window != "auto":
         window = job.training.window
         return Choice(window, first_rows(job.keys, (window,))[window])
-    validation = validation_start(job.keys)
+    validation = validation_start(job.keys, job.training.max_holdout)
     starts = first_rows(job.keys[:validation], CANDIDATES)
     return choose_window(
         starts,
@@ -246,7 +246,7 @@ def _update(job: FitJob, started: float) -> Fitted:
 
 def _pack(model: Any, job: FitJob, started: float, *, judge: Any, **facts: Any) -> Fitted:
     content = pickle.dumps(model, protocol=5)
-    newest = slice(validation_start(job.keys), None)
+    newest = slice(validation_start(job.keys, job.training.max_holdout), None)
     importances = measure_importances(judge, job.features[newest], job.labels[newest], job.task, job.training.seed)
     return Fitted(
         pickle=content,
