@@ -260,6 +260,13 @@ def test_a_current_table_whose_labels_are_still_to_come_may_lack_the_target(proj
     assert run(detect_drift, capsys, config)[0] == 0
 
 
+def test_drift_against_the_live_model_tells_bad_data_by_its_exit_code_after_the_report(project, capsys):
+    write_table(project, pd.concat([OLD, SAME.assign(a=SAME["a"] * 1e6)]))
+    code, document = run(detect_drift, capsys, project / "config.toml")
+    assert code == 3
+    assert [finding["finding"] for finding in document["quality"] if finding["blocking"]] == ["out_of_range"]
+
+
 OWN_MODEL = """
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin

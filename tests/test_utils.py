@@ -1,8 +1,10 @@
 """The error boundary, the log and the common options, as every command has them."""
 
+import contextlib
 import json
 import logging
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -147,6 +149,41 @@ sys.exit(utils.run(body, utils.parser("x").parse_args([])))
 def test_json_is_strict_and_alone_on_standard_output(capsys):
     utils.show({"format": 1, "value": float("nan")}, utils.parser("A test.").parse_args(["--json"]))
     assert json.loads(capsys.readouterr().out) == {"format": 1, "value": None}
+
+
+@pytest.mark.parametrize(("error", "code"), [(UsageError("x"), 2), (DataError("x"), 3), (ZeroDivisionError("x"), 1)])
+def test_with_json_a_failure_is_a_document_too(capsys, error, code):
+    assert run_body(raiser(error), "--json") == code
+    document = json.loads(capsys.readouterr().out)
+    assert document == {"format": 1, "failure": {"kind": type(error).__name__, "message": "x"}}
+
+
+def test_what_fails_after_the_result_was_shown_shows_no_second_document(capsys):
+    def body(arguments):
+        utils.show({"format": 1, "failure": {"kind": "mine", "message": "told"}}, arguments)
+        raise DataError("x")
+
+    assert run_body(body, "--json") == 3
+    assert json.loads(capsys.readouterr().out)["failure"]["kind"] == "mine"
+
+
+def test_on_a_terminal_the_bar_is_gone_before_the_result_is_shown(tmp_path):
+    table = tmp_path / "a.csv"
+    table.write_text("a,b\n" + "".join(f"{i % 7}.5,{i % 3}\n" for i in range(300)))
+    command = [sys.executable, str(SRC / "detect_drift.py"), "--reference", str(table), "--current", str(table)]
+    ours, its = pty.openpty()
+    process = subprocess.Popen(command, stdin=its, stdout=its, stderr=its, env=os.environ | {"TERM": "xterm"})
+    os.close(its)
+    shown = b""
+    with contextlib.suppress(OSError):  # so Linux says that the other end is closed
+        while piece := os.read(ours, 65536):
+            shown += piece
+    os.close(ours)
+    assert process.wait(timeout=60) == 0
+    assert "━".encode() in shown, "the bar was there"
+    bar, _, result = shown.rpartition(b"\x1b[?25h")  # the cursor comes back when the bar ends
+    assert b"DRIFT DETECTED" in result, shown
+    assert b"DRIFT DETECTED" not in bar
 
 
 def test_importing_the_shared_part_loads_nothing_heavy():

@@ -183,3 +183,30 @@ def wait_for(condition):
             return
         time.sleep(0.05)
     raise AssertionError("it did not happen within 30 s")
+
+
+def test_ctrl_c_while_the_libraries_are_imported_leaves_no_traceback_and_the_next_fit_works(tmp_path):
+    """A terminal sends the signal to the whole group: the fork server must not die of it, halfway through."""
+    script = f"""
+import os, signal, sys
+sys.path[:0] = {[str(Path(__file__).parent), *sys.path]!r}
+import child_work
+from evergreen.training.children import Limits, run_in_child, warm_up
+if __name__ == "__main__":
+    warm_up()
+    try:
+        os.killpg(0, signal.SIGINT)
+        signal.pause()
+    except KeyboardInterrupt:
+        print(len(run_in_child(child_work.name_group, (), Limits(), what="The work")))
+"""
+    (tmp_path / "starter.py").write_text(script)
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "starter.py")],
+        capture_output=True,
+        text=True,
+        check=False,
+        start_new_session=True,
+        timeout=60,
+    )
+    assert (done.stdout.strip(), done.stderr) == ("3", "")

@@ -51,7 +51,14 @@ class Limits:
 def warm_up() -> None:
     """Start the fork server, which imports the libraries in the background. Doing so again is free."""
     multiprocessing.get_context("forkserver").set_forkserver_preload(LIBRARIES)
-    forkserver.ensure_running()
+    if threading.current_thread() is not threading.main_thread():  # signals are the main thread's
+        forkserver.ensure_running()
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: ctrl-C is for us, not for its imports
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def run_in_child(
