@@ -13,6 +13,7 @@ A rollback needs no training and opens no model: the pickle is verified by its d
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -121,10 +122,12 @@ def roll_back(store: Store, arguments: argparse.Namespace) -> Answer:
     with store.lock():
         reason = arguments.reason or "rolled back by hand"
         entry = store.rollback(arguments.to, now=utils.now(), reason=reason, actor=utils.actor_of(arguments))
-    names = journal.model_names(store.entries())
-    replaced = names.get(str(entry.get("replaced")), "an unknown model")
+        names = journal.model_names(store.entries())
+        replaced = names.get(str(entry.get("replaced")), "an unknown model")
+        said = f"{names[entry.get('digest')]} again, in place of {replaced}"
+        tell(store, arguments, entry, "rolled_back", f"rolled back by hand: {said}")
     document = {"format": FORMAT, "rolled_back": True, "event": entry.to_dict()}
-    return Answer(document, [("live", f"{names[entry.get('digest')]} again, in place of {replaced}")])
+    return Answer(document, [("live", said)])
 
 
 def promote(store: Store, arguments: argparse.Namespace) -> Answer:
@@ -142,6 +145,7 @@ def promote(store: Store, arguments: argparse.Namespace) -> Answer:
             reason=arguments.reason or card.reason,
             actor=utils.actor_of(arguments),
         )
+        tell(store, arguments, entry, "deployed", f"{card.name} was approved and is live")
     return Answer({"format": FORMAT, "event": entry.to_dict()}, [("live", card.name)])
 
 
@@ -166,8 +170,19 @@ def adopt(store: Store, arguments: argparse.Namespace) -> Answer:
         card = describe_adopted(content, table, settings, occasion, trained_until=trained_until)
         store.stage(content, card)
         entry = store.deploy(card.digest, expected_live=live, now=now, reason=reason, actor=actor)
+        tell(store, arguments, entry, "deployed", f"{card.name} was adopted and is live")
     model = {**summary_of(card), "since": entry.time, "reason": reason}
     return Answer({"format": FORMAT, "model": model}, model_lines(model))
+
+
+def tell(store: Store, arguments: argparse.Namespace, entry: journal.Entry, event: str, what: str) -> None:
+    """Send the alert on a change by hand to whoever hears of a run's; the caller holds the store's lock."""
+    from evergreen.reporting.alerts import Alert, send_event
+
+    alerts = utils.settings_from(arguments).alerts
+    body = plain(f"By {entry.get('actor')}: {entry.get('reason')}")
+    alert = Alert(event, f"Evergreen: {plain(what)}", body)
+    send_event(alert, store.folder / "alerts.json", os.environ.get(alerts.urls_variable, ""), alerts, utils.now())
 
 
 def _version_for(store: Store, digest: str) -> int:

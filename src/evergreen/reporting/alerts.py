@@ -1,9 +1,9 @@
 """Who is told what, once: alerts on a change of state, kept and tried again until they arrive.
 
 Drift, lost performance and failing runs are *states*: one alert when they begin, one when they clear.
-A deploy, a rejected challenger and a roll-back are *events*: one alert each. An alert is written to the
-outbox before it is sent, so that it survives a crash; it can therefore, rarely, arrive twice, but never
-not at all while its address works. Nothing here can fail a run or hold it up beyond the time limit.
+A deploy, a challenger that waits or is rejected, and a roll-back are *events*: one alert each. An alert is
+written to the outbox before it is sent, so that it survives a crash; it can therefore, rarely, arrive twice,
+but never not at all while its address works. Nothing here can fail a run or hold it up beyond the time limit.
 """
 
 import json
@@ -108,6 +108,7 @@ def _states(shown: words.Document) -> dict[str, tuple[str, bool | None, str, str
 def _events(shown: words.Document) -> list[tuple[str, bool, str]]:
     return [
         ("deployed", bool(shown.get("deployed")), "new model deployed"),
+        ("deployed", words.outcome_of(shown) == "staged", "a challenger waits for approval"),
         ("rejected", words.is_rejected(shown), "new model rejected"),
         ("rolled_back", bool(shown.get("rolled_back")), "rolled back to the previous model"),
     ]
@@ -134,6 +135,13 @@ def send_alerts(
     alerts, states = alert_changes(document, outbox.states)
     wanted = tuple(alert for alert in alerts if alert.event in settings.events)
     return deliver(wanted, outbox_path, replace(outbox, states=states), urls=urls, settings=settings, now=now)
+
+
+def send_event(alert: Alert, outbox_path: Path, urls: str, settings: "AlertSettings", now: datetime) -> Delivery:
+    """Tell one event outside any run, such as a roll-back by hand; the states that runs have told stay as they are."""
+    if not urls.strip() or alert.event not in settings.events:
+        return Delivery(0, 0, 0)
+    return deliver([alert], outbox_path, read_outbox(outbox_path), urls=urls, settings=settings, now=now)
 
 
 def deliver(
