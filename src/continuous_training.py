@@ -80,7 +80,7 @@ def retrain(settings: "Settings", store: "Store", table: "Table", order: Order) 
     known, seen_until = None, None
     if store.live_digest():
         estimator, card = store.load_live()
-        known, seen_until = contract_of(card), last_key_of(card)
+        known, seen_until = contract_of(card), last_key_of(card, table)
         champion = OpenedModel(card.digest, estimator, known)
         check_target(table, settings.data, known)
         if order.force and not can_answer(table, known, settings.data):

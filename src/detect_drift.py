@@ -79,11 +79,15 @@ def check_data_drift(
 
 @dataclass(frozen=True)
 class TableState:
-    """How far a table has grown, to see in the next run whether there is anything new."""
+    """How far a table has grown, to see in the next run whether there is anything new.
+
+    `content` is the digest of the rows that were looked at: a file may be replaced by one of the same size.
+    """
 
     rows: int
     labelled_rows: int
     newest: str | int | None
+    content: str = ""
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,7 @@ def detect(settings: "Settings", store: "Store", table: "Table") -> Detection:
     """
     from evergreen.data.batches import read_batch
     from evergreen.data.quality import check_table, check_target, check_values, raise_findings
+    from evergreen.data.rows import digest_rows
     from evergreen.data.schema import conform
     from evergreen.data.windows import current_window, find_maturity, key_to_json, lacks_labels, read_timeline, to_key
     from evergreen.drift.columns import compare_profiles
@@ -128,7 +133,8 @@ def detect(settings: "Settings", store: "Store", table: "Table") -> Detection:
     raise_findings(findings, table.name)
     timeline = read_timeline(table, settings.data)
     state = TableState(table.rows, int(timeline.labelled.sum()), key_to_json(to_key(timeline.keys[-1])))
-    window = current_window(timeline, last_key_of(card), settings.data)
+    seen_until = last_key_of(card, table)
+    window = current_window(timeline, seen_until, settings.data)
     batch = read_batch(table, window, model.contract.features, settings.data, card.task)
     reference = Profile.from_dict(card.profile)
     current = profile_table(table, kinds_of(model.contract), window=window, against=reference)
@@ -137,6 +143,7 @@ def detect(settings: "Settings", store: "Store", table: "Table") -> Detection:
     columns = compare_profiles(reference, current, settings.drift)
     if len(batch) == 0:
         return Detection(conclude(reference, current, columns, settings.drift), 0, 0, state)
+    state = replace(state, content=digest_rows(batch.frame))
     findings += check_values(table, model.contract, settings.data, window)
     answers = predict(model.estimator, conform(batch.frame, model.contract), card.task, model.contract.classes)
     said = Profile.from_dict(card.prediction_profile or {})
@@ -150,7 +157,7 @@ def detect(settings: "Settings", store: "Store", table: "Table") -> Detection:
         importances=card.importances,
         **judge_outcomes(settings, card, batch, answers, find_maturity(timeline, window, settings.data)),
     )
-    lacking = lacks_labels(timeline, settings.data, settings.training, last_key_of(card))
+    lacking = lacks_labels(timeline, settings.data, settings.training, seen_until)
     return Detection(report, len(batch), int(batch.labelled.sum()), state, lacking)
 
 
@@ -225,7 +232,11 @@ def body(arguments: argparse.Namespace) -> int:
 
         write_atomic(arguments.html, render_html(document))
         logger.info("The report is in %s.", arguments.html)
+    if not arguments.reference:
+        utils.tell_github(document)
     utils.show(document, arguments)
+    if not arguments.reference and any(finding.blocking for finding in report.quality):
+        return ExitCode.BAD_DATA
     return exit_code(report) if arguments.exit_code else ExitCode.OK
 
 

@@ -50,10 +50,10 @@ class Finding:
 def check_table(table: "Table", contract: "Contract", settings: DataSettings) -> tuple[Finding, ...]:
     """Findings in names and types alone: missing, renamed, extra and retyped columns. Cheap: reads no rows."""
     known = {*contract.features, *contract.others, contract.time, *([contract.target.name] if contract.target else [])}
-    extra = [name for name in table.types if name not in known]
+    extra = [name for name in table.new_types if name not in known]
     findings = []
     for column in contract.columns:
-        if column.name in table.types:
+        if column.name in table.new_types:
             findings += _check_type(table, column)
         else:
             findings.append(_absent(column, extra, table))
@@ -83,12 +83,14 @@ def can_answer(table: "Table", contract: "Contract", settings: DataSettings) -> 
 
 def _absent(column: "Column", extra: Sequence[str], table: "Table") -> Finding:
     name = column.name
-    alike = [other for other in extra if _similarity(name, other) >= ALIKE and _fits(table.types[other], column.kind)]
+    alike = [
+        other for other in extra if _similarity(name, other) >= ALIKE and _fits(table.new_types[other], column.kind)
+    ]
     if alike:
         closest = max(alike, key=lambda other: _similarity(name, other))
         text = f"column '{name}' is missing, and '{closest}' is new: it was probably renamed. Give it its old name."
         return Finding(name, "renamed", text, closest, name, "data.source", True)
-    found = ", ".join(table.types)
+    found = ", ".join(table.new_types)
     text = (
         f"column '{name}' is missing; the model learned from it. Found: {found}. "
         "Bring it back, or train a model that does without it: python src/continuous_training.py --force"
@@ -145,7 +147,7 @@ def check_values(
     """
     findings: list[Finding] = []
     for column in contract.columns:
-        if column.name not in table.types or not _fits(table.types[column.name], column.kind):
+        if column.name not in table.new_types or not _fits(table.types[column.name], column.kind):
             continue  # a finding of `check_table`
         chunks = table.arrays(column.name, window)
         if column.kind == "number":

@@ -53,6 +53,14 @@ class Window:
 
 
 @dataclass(frozen=True)
+class Current:
+    """The lower part of two tables that are read as one: its first row there, and the columns it came with."""
+
+    begins: int
+    types: dict[str, pa.DataType]
+
+
+@dataclass(frozen=True)
 class Table:
     """Something with named columns and rows that can be read again and again, chunk by chunk.
 
@@ -68,6 +76,12 @@ class Table:
     _chunks: Chunks = field(repr=False)
     _missing: tuple[str, ...] = field(repr=False)
     _selections: dict[Window, list["_Selection"]] = field(default_factory=dict, repr=False, compare=False)
+    current: Current | None = None
+
+    @property
+    def new_types(self) -> dict[str, pa.DataType]:
+        """The columns that its newest rows came with: those of the current table, where there are two."""
+        return self.current.types if self.current else self.types
 
     def arrays(self, column: str, window: Window | None = None) -> Iterator[pa.Array]:
         """One column, chunk by chunk, in row order; nothing else is read, except the time for a window by time."""
@@ -167,8 +181,12 @@ def open_table(source: str, settings: DataSettings, root: Path) -> Table:
 def open_tables(settings: DataSettings, root: Path) -> Table:
     """The table of the settings: `data.source`, or `data.reference` with `data.current` below it, as one.
 
-    It has the columns of the reference. A current table without the target holds rows whose labels are
-    still to come; other columns that it lacks are a `DataError`.
+    It has the columns of the reference; what the current table lacks has no values there. Without the target
+    it holds rows whose labels are still to come; that a feature is missing is for the check of the contract.
+
+    What is new to a model: with a time, the rows after its last one. Without a time the whole current table,
+    except the first rows where these are, by their digest, the very rows that the model was made with. So a
+    current file may grow, or be replaced every night by another one, however many rows that has.
     """
     if not settings.reference:
         return open_table(settings.source, settings, root)
@@ -176,10 +194,11 @@ def open_tables(settings: DataSettings, root: Path) -> Table:
     extra = [name for name in now.types if name not in before.types]
     if extra:
         logger.warning("%s: columns that the reference does not have are left out: %s", now.name, ", ".join(extra))
-    current = align(now._chunks, before.types, may_lack=settings.target)
+    current = align(now._chunks, before.types)
     joined = join_chunks([(before.name, before._chunks), (now.name, current)])
     name = f"{before.name} and {now.name}"
-    return Table(name, joined.types, before.rows + now.rows, settings.time, joined, settings.missing)
+    rows, below = before.rows + now.rows, Current(before.rows, now.types)
+    return Table(name, joined.types, rows, settings.time, joined, settings.missing, current=below)
 
 
 def _open_chunks(source: str, settings: DataSettings, root: Path) -> tuple[str, Chunks]:
@@ -204,7 +223,9 @@ def _open_files(files: tuple[DataFile, ...], settings: DataSettings) -> Chunks:
         from evergreen.data.formats.csv_files import open_csv
 
         as_text = {name for name, chosen in settings.kinds.items() if chosen in ("category", "text")}
-        return open_csv(files, settings.missing, frozenset(as_text))
+        return open_csv(
+            files, settings.missing, frozenset(as_text), frozenset(settings.exclude) - {settings.target, settings.time}
+        )
     from evergreen.data.formats import columnar
 
     return columnar.open_parquet(files) if kind == "Parquet" else columnar.open_feather(files)

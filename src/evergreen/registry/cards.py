@@ -32,7 +32,8 @@ class Card:
     `baseline` holds one score document per metric, measured on rows later than all training rows.
     `profile` is of the features the model learned from; `prediction_profile` and `target_profile` are of its
     answers and the truth on the holdout. `seen_until` is the last time (ISO text) or row number that training
-    or holdout used; what comes later is new to the model. `origin` is "trained" or "adopted".
+    or holdout used; what comes later is new to the model; `seen_current` tells the rows of a current table without
+    times by which that is known (`evergreen.data.seen`). `origin` is "trained" or "adopted".
     """
 
     digest: str
@@ -54,6 +55,7 @@ class Card:
     comparison: Mapping[str, Any] | None = None
     training: Mapping[str, Any] = field(default_factory=dict)
     data_digest: str = ""
+    seen_current: Mapping[str, Any] | None = None
     libraries: Mapping[str, str] = field(default_factory=dict)
     python: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)

@@ -10,6 +10,8 @@ import numpy as np
 
 from evergreen.data.rows import digest_rows
 from evergreen.data.schema import Contract
+from evergreen.data.seen import last_seen
+from evergreen.data.sources import Table
 from evergreen.data.windows import key_from_json, key_to_json, to_key
 from evergreen.drift.outcomes import profile_answers, profile_target
 from evergreen.drift.profile import profile_frame
@@ -92,6 +94,7 @@ def describe_model(
         comparison=shown.comparison.to_dict() if shown.comparison else None,
         training=rows | dict(training),
         data_digest=digest_rows(learned.frame),
+        seen_current=material.seen_current,
         libraries=installed_libraries([training["estimator"].split(".")[0]]),
         python=platform.python_version(),
         settings=settings.as_dict(),
@@ -113,9 +116,9 @@ def contract_of(card: Card) -> Contract:
     return Contract.from_dict(card.contract)
 
 
-def last_key_of(card: Card) -> datetime | int | None:
-    """The newest row that the model's training or holdout used."""
-    return key_from_json(card.seen_until)
+def last_key_of(card: Card, table: Table) -> datetime | int | None:
+    """The newest row of a table that the model's training or holdout used."""
+    return last_seen(table, contract_of(card), key_from_json(card.seen_until), card.seen_current)
 
 
 def kinds_of(contract: Contract) -> dict[str, str]:

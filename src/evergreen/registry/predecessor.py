@@ -77,5 +77,5 @@ def _entries_since_deploy(store: Store) -> tuple[Entry, ...] | None:
 def _stretch_since(table: Table, card: Card, settings: Settings) -> tuple[Window, Maturity]:
     """The rows after the model's last, and how far their labels are complete."""
     timeline = read_timeline(table, settings.data)
-    window = current_window(timeline, last_key_of(card), settings.data)
+    window = current_window(timeline, last_key_of(card, table), settings.data)
     return window, find_maturity(timeline, window, settings.data)

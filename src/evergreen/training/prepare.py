@@ -1,8 +1,10 @@
 """Which rows a challenger learns from and which it is judged on: read, in order, and without leaks between them."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +12,7 @@ from evergreen.data.batches import Batch, read_batch
 from evergreen.data.quality import check_table, check_target, raise_findings
 from evergreen.data.rows import row_digests
 from evergreen.data.schema import Contract, infer_contract
+from evergreen.data.seen import describe_seen
 from evergreen.data.sources import Table
 from evergreen.data.windows import read_timeline, split_mature, thin, to_key
 from evergreen.errors import DataError
@@ -30,6 +33,7 @@ class Material:
         task: "classification" or "regression".
         seen_until: key of the newest row used; later rows are new to the challenger.
         leaked: holdout rows that were dropped because they stand among the older rows as well.
+        seen_current: what is used of a current table without times (`evergreen.data.seen`).
     """
 
     contract: Contract
@@ -38,6 +42,7 @@ class Material:
     holdout: Batch
     seen_until: datetime | int
     leaked: int
+    seen_current: Mapping[str, Any] | None = None
 
 
 def prepare_material(
@@ -64,6 +69,8 @@ def prepare_material(
     timeline = read_timeline(table, settings.data)
     split = split_mature(timeline, settings.data, settings.training, seen_until=seen_until, until=until)
     contract = infer_contract(table, _keep_kinds(settings.data, known), split.train)
+    if known is None:
+        raise_findings(check_table(table, contract, settings.data), table.name)  # of two tables, the current one
     task = str(contract.task)
     features = (*contract.features, *(known.features if known else ()))
     older = read_batch(table, split.train, features, settings.data, task).labelled_rows()
@@ -71,7 +78,8 @@ def prepare_material(
     holdout, leaked = drop_leaked(older, newest)
     training = older.rows(thin(len(older), settings.training.max_rows, settings.training.seed))
     logger.info("%s rows to learn from, %s newer rows kept aside", f"{len(training):,}", f"{len(holdout):,}")
-    return Material(contract, task, training, holdout, to_key(newest.keys[-1]), leaked)
+    last = to_key(newest.keys[-1])
+    return Material(contract, task, training, holdout, last, leaked, describe_seen(table, contract, last))
 
 
 def drop_leaked(older: Batch, newest: Batch) -> tuple[Batch, int]:

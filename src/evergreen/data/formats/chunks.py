@@ -96,9 +96,9 @@ def join_chunks(parts: Sequence[tuple[str, Chunks]]) -> Chunks:
     return Chunks(types, tuple(part.sizes[index] for part, index in places), read)
 
 
-def align(chunks: Chunks, names: Iterable[str], may_lack: str) -> Chunks:
-    """Only the columns named, as far as they are there; `may_lack` becomes a column without values if it is not."""
-    types = {name: chunks.types.get(name, pa.null()) for name in names if name in chunks.types or name == may_lack}
+def align(chunks: Chunks, names: Iterable[str]) -> Chunks:
+    """Only the columns named; one that is not there becomes a column without values."""
+    types = {name: chunks.types.get(name, pa.null()) for name in names}
 
     def read(index: int, columns: Sequence[str]) -> pa.Table:
         stored = chunks.read(index, [name for name in columns if name in chunks.types])
