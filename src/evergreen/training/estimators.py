@@ -141,8 +141,9 @@ def _with_preprocessing(model: Any, contract: "Contract") -> Any:
     from sklearn.compose import ColumnTransformer
     from sklearn.pipeline import Pipeline
 
-    numbers = [column.name for column in contract.columns if column.kind != "category"]
-    categories = [column.name for column in contract.columns if column.kind == "category"]
+    # By name: the order of columns in a file is to make no difference to the model.
+    numbers = sorted(column.name for column in contract.columns if column.kind != "category")
+    categories = sorted(column.name for column in contract.columns if column.kind == "category")
     if _takes_missing(model):
         steps = [("categories", _codes(), categories), ("numbers", "passthrough", numbers)]
         if "categorical_features" in model.get_params():
