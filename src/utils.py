@@ -97,7 +97,7 @@ def finish(
     published = publish(whole, settings, store, now=now, alert_urls=alert_urls)
     if document.get("dry_run"):
         return published | {"report": None}  # it went with the copy of the state
-    _tell_github(published)
+    tell_github(published)
     return published
 
 
@@ -118,7 +118,7 @@ def revision() -> str:
         return ""
 
 
-def _tell_github(document: Mapping[str, Any]) -> None:
+def tell_github(document: Mapping[str, Any]) -> None:
     """In GitHub Actions: outputs for later steps, and the summary on the page of the run."""
     from evergreen.reporting.markdown import github_outputs, render_markdown
 

@@ -130,6 +130,23 @@ def test_the_html_report_is_written(files, capsys):
     assert "income" in page and page.lstrip().lower().startswith("<!doctype html>")
 
 
+def test_in_github_actions_a_look_at_the_live_model_tells_the_steps_after_it(tmp_path, monkeypatch, files):
+    from projects import make_project, world, write_table
+
+    import monitor
+
+    config = make_project(tmp_path / "project", world(2000))
+    assert monitor.main(["--config", str(config), "-q"]) == 0
+    write_table(config.parent, pd.concat([world(2000), world(2000, start="2025-02-01", seed=2)]))
+    monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "outputs"))
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary"))
+    assert main(["--reference", str(files / "a.csv"), "--current", str(files / "same.csv"), "-q"]) == 0
+    assert not (tmp_path / "outputs").exists()
+    assert main(["--config", str(config), "-q"]) == 0
+    assert "drift=no_drift\n" in (tmp_path / "outputs").read_text()
+    assert (tmp_path / "summary").read_text().startswith("## ")
+
+
 def test_frames_tables_and_paths_can_be_compared_from_a_notebook(files):
     reference = pd.read_parquet(files / "a.parquet")
     for current in (customers(1500, 3, shift=0.5), pa.Table.from_pandas(customers(1500, 3, shift=0.5))):

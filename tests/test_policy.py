@@ -49,13 +49,13 @@ LOST = saw(performance="degraded", performance_reason="accuracy fell from 0.86 t
     ],
 )
 def test_each_preset_acts_on_its_own_triggers_and_no_others(signals, preset, expected):
-    decision = decide(signals, (), PolicySettings(preset=preset))
+    decision = decide(signals, (), PolicySettings(preset=preset, volume=10**9))
     assert decision.retrain is expected
     assert decision.reasons
 
 
 def test_volume_is_off_until_set_and_then_counts_new_rows():
-    assert not decide(saw(new_rows=10**9), (), PolicySettings(preset="volume")).retrain
+    assert not decide(saw(new_rows=10**9), (), PolicySettings()).retrain
     assert not decide(saw(new_rows=4999), (), PolicySettings(preset="volume", volume=5000)).retrain
     assert decide(saw(new_rows=5000), (), PolicySettings(preset="volume", volume=5000)).retrain
 

@@ -41,6 +41,16 @@ def test_the_settings_on_record_hold_no_password():
         assert SECRET not in str(Settings(data=keys).as_dict())
 
 
+def test_a_source_of_the_wrong_form_is_refused_without_its_password(tmp_path, capsys):
+    for line in (f"[data]\nsource = ['{ADDRESS}']", f"data = '{ADDRESS}'"):
+        (tmp_path / "config.toml").write_text(line)
+        assert monitor.main(["--config", str(tmp_path / "config.toml")]) == 2
+    assert monitor.main(["--set", ADDRESS]) == 2
+    shown = capsys.readouterr().err
+    assert shown.count("***") >= 3
+    assert SECRET not in shown
+
+
 def written(folder: Path) -> str:
     files = [path for name in ("model", "reports") for path in (folder / name).rglob("*") if path.is_file()]
     assert files

@@ -50,6 +50,12 @@ def test_flags_beat_the_environment_which_beats_the_file_which_beats_the_default
     assert load(file, environment, ("drift.alpha=0.02",)).drift.alpha == 0.02
 
 
+def test_the_preset_volume_without_a_volume_is_refused_with_the_reason():
+    with pytest.raises(UsageError, match=r"preset 'volume' needs 'volume'.*nothing would ever retrain"):
+        load(None, {}, ("policy.preset=volume",))
+    assert load(None, {}, ("policy.preset=volume", "policy.volume=5000")).policy.volume == 5000
+
+
 @pytest.mark.parametrize(("section", "key"), KEYS)
 def test_a_key_misspelt_by_one_letter_is_refused_and_the_right_one_suggested(tmp_path, section, key):
     file = tmp_path / "config.toml"

@@ -162,6 +162,12 @@ class PolicySettings(Section):
     min_new_share: Share = 0.10
     max_backoff: Positive = 16
 
+    @model_validator(mode="after")
+    def volume_alone_needs_a_number(self) -> "PolicySettings":
+        if self.preset == "volume" and not self.volume:
+            raise ValueError("preset 'volume' needs 'volume', such as 5000 new rows; with 0 nothing would ever retrain")
+        return self
+
 
 class TrainingSettings(Section):
     """What is trained, on which rows, within which limits."""
