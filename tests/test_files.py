@@ -3,6 +3,8 @@
 import errno
 import os
 import stat
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -10,6 +12,8 @@ import pytest
 
 from evergreen import files
 from evergreen.errors import BusyError, EvergreenError, IntegrityError, StorageError
+
+SRC = Path(__file__).parent.parent / "src"
 
 
 def fail(monkeypatch: pytest.MonkeyPatch, name: str, code: int = errno.ENOSPC) -> None:
@@ -213,6 +217,20 @@ def test_a_held_lock_turns_others_away_at_once_also_within_one_process(tmp_path)
         pass
     with files.lock(path):
         pass
+
+
+def test_a_held_lock_says_who_holds_it(tmp_path):
+    script = tmp_path / "holder.py"
+    script.write_text(
+        f"import sys\nfrom pathlib import Path\nsys.path.insert(0, {str(SRC)!r})\nfrom evergreen import files\n"
+        f"with files.lock(Path({str(tmp_path / '.lock')!r})):\n    print('in', flush=True)\n    sys.stdin.readline()\n"
+    )
+    with subprocess.Popen([sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout.readline() == b"in\n"
+        told = rf"\(PID {holder.pid}, holder\.py, since \d\d:\d\d:\d\d UTC\); nothing was done"
+        with pytest.raises(BusyError, match=told), files.lock(tmp_path / ".lock"):
+            pass
+    assert {path.name for path in tmp_path.iterdir()} <= {"holder.py", ".lock"}
 
 
 def test_the_lock_is_freed_when_its_block_fails(tmp_path):

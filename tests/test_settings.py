@@ -140,3 +140,36 @@ def test_a_length_of_time_survives_being_written_and_read(seconds):
 )
 def test_lengths_of_time_are_read_in_the_usual_words(text, hours):
     assert parse_duration(text) == timedelta(hours=hours)
+
+
+@pytest.mark.parametrize("text", ['{euro = "category"}', '{"euro": "category"}', '{ euro = "category" } # why'])
+def test_a_flag_takes_values_as_they_stand_in_the_file_or_as_json(text):
+    assert load(None, {}, (f"data.kinds={text}",)).data.kinds == {"euro": "category"}
+    assert load(None, {"EVERGREEN_DATA_KINDS": text}).data.kinds == {"euro": "category"}
+
+
+@pytest.mark.parametrize("text", ["euro,plan", "euro, plan", '["euro", "plan"]', "['euro', 'plan']"])
+def test_a_list_of_names_may_be_written_as_words(text):
+    assert load(None, {}, (f"data.exclude={text}",)).data.exclude == ("euro", "plan")
+
+
+def test_one_word_is_a_list_of_one_also_when_it_looks_like_a_number():
+    settings = load(None, {}, ("data.exclude=euro", "registry.pinned=3", "data.missing="))
+    assert (settings.data.exclude, settings.registry.pinned, settings.data.missing) == (("euro",), ("3",), ("",))
+
+
+def test_a_bad_value_is_told_with_where_it_came_from(tmp_path):
+    file = tmp_path / "config.toml"
+    file.write_text("[drift]\nalpha = 2\n[data]\nexclude = 3\n")
+    flags = ("policy.mode=yolo", "training.timeout=3 moons", "data.kinds=3")
+    with pytest.raises(UsageError) as caught:
+        load(file, {"EVERGREEN_DRIFT_MIN_ROWS": "many", "EVERGREEN_PERFORMANCE_MIN_SCORE": "high"}, flags)
+    lines = {line.split(": ")[1]: line for line in str(caught.value).splitlines()}
+    assert lines["drift.alpha"].startswith(f"{file}: drift.alpha: must be less than 1 (found 2")
+    assert lines["data.exclude"] == f'{file}: data.exclude: must be a list, such as ["a", "b"] (found 3)'
+    assert lines["drift.min_rows"].startswith("EVERGREEN_DRIFT_MIN_ROWS: drift.min_rows: must be a valid integer")
+    assert lines["policy.mode"].startswith("--set policy.mode: policy.mode: must be 'advise', 'approve' or 'auto'")
+    assert lines["data.kinds"] == '--set data.kinds: data.kinds: must be names with values, such as {a = "b"} (found 3)'
+    assert lines["training.timeout"].count("found") == 1
+    assert lines["performance.min_score"].startswith("EVERGREEN_PERFORMANCE_MIN_SCORE: ")
+    assert not re.search("tuple|dict", str(caught.value))

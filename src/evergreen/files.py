@@ -11,6 +11,7 @@ import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 from evergreen.errors import BusyError, IntegrityError, StorageError
@@ -141,13 +142,42 @@ def lock(path: Path) -> Iterator[None]:
         make_folder(path.parent)
         held.acquire()
     except filelock.Timeout:
-        raise BusyError(f"Another run holds the lock {path}; nothing was done. Try again when it has ended.") from None
+        raise BusyError(
+            f"Another run holds the lock {path}{_tell_holder(path)}; nothing was done. Try again when it has ended."
+        ) from None
     except OSError as error:
         raise StorageError(f"{path}: can't be locked ({error.strerror}); nothing was done.") from error
+    note = _note_beside(path)
     try:
+        with suppress(OSError):
+            note.unlink(missing_ok=True)  # of a holder that was killed; a link is removed, not followed
+            with note.open("x", encoding="ascii") as file:
+                file.write(f"{os.getpid()}\n")
         yield
     finally:
+        with suppress(OSError):
+            note.unlink(missing_ok=True)
         held.release()
+
+
+def _note_beside(path: Path) -> Path:
+    """Where the holder of a lock leaves its number; the lock file itself is emptied by whoever tries it."""
+    return path.with_name(f"{path.name}.pid")
+
+
+def _tell_holder(path: Path) -> str:
+    """Who holds a lock and since when, as far as that can be found out; only for people."""
+    note = _note_beside(path)
+    try:
+        pid = int(note.read_text(encoding="ascii"))
+        since = datetime.fromtimestamp(note.stat().st_mtime, UTC)
+    except (OSError, ValueError):
+        return ""
+    with suppress(OSError):
+        words = Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8", errors="replace").split("\0")
+        scripts = [f", {Path(word).name}" for word in words if word.endswith(".py")][:1]
+        return f" (PID {pid}{''.join(scripts)}, since {since:%H:%M:%S} UTC)"
+    return f" (PID {pid}, since {since:%H:%M:%S} UTC)"
 
 
 def _read_regular(descriptor: int, path: Path, last: int | None) -> bytes:

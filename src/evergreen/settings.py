@@ -9,10 +9,11 @@ import difflib
 import json
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, model_validator
 
@@ -312,13 +313,14 @@ def load(path: Path | None, environment: Mapping[str, str], overrides: tuple[str
     values = _read_file(path) if path else {}
     origin = str(path) if path else "the settings"
     _check_names(values, origin)
-    for section, key, text in [*_from_environment(environment), *map(_from_flag, overrides)]:
+    given: dict[str, str] = {}
+    for source, section, key, text in [*_from_environment(environment), *map(_from_flag, overrides)]:
         values.setdefault(section, {})[key] = _literal(text, section, key)
+        given[f"{section}.{key}"] = source
     try:
         return Settings(root=path.resolve().parent if path else Path.cwd(), **values)
     except ValidationError as error:
-        problems = [_explain(problem) for problem in error.errors()]
-        raise UsageError(f"{origin}: " + "\n".join(problems)) from None
+        raise UsageError("\n".join(_explain(error.errors(), given, origin))) from None
 
 
 def _read_file(path: Path) -> dict[str, Any]:
@@ -351,7 +353,7 @@ def _nearest(name: str, known: Any) -> str:
     return f"; did you mean '{close[0]}'?" if close else f"; known are: {', '.join(known)}."
 
 
-def _from_environment(environment: Mapping[str, str]) -> list[tuple[str, str, str]]:
+def _from_environment(environment: Mapping[str, str]) -> list[tuple[str, str, str, str]]:
     """The variables that name a section and a key; an unknown key in a known section is an error."""
     found = []
     for name, text in environment.items():
@@ -361,32 +363,68 @@ def _from_environment(environment: Mapping[str, str]) -> list[tuple[str, str, st
         if section in SECTIONS and key:
             if key not in SECTIONS[section].model_fields:
                 raise UsageError(f"{name}: unknown key {section}.{key}{_nearest(key, SECTIONS[section].model_fields)}")
-            found.append((section, key, text))
+            found.append((name, section, key, text))
     return found
 
 
-def _from_flag(text: str) -> tuple[str, str, str]:
+def _from_flag(text: str) -> tuple[str, str, str, str]:
     name, equals, value = text.partition("=")
     section, dot, key = name.strip().partition(".")
     if not (equals and dot):
         raise UsageError(f"--set {shown_source(text)}: expected section.key=value, such as --set drift.alpha=0.01.")
     _check_names({section: {key: value}}, f"--set {text}")
-    return section, key, value
+    return f"--set {name.strip()}", section, key, value
 
 
 def _literal(text: str, section: str, key: str) -> Any:
-    """Words become JSON values where they can (0.01, true, ["a"]); keys that hold text keep them as they are."""
-    if SECTIONS[section].model_fields[key].annotation is str:
+    """Words become JSON or TOML values where they can: 0.01, true, ["a"], {a = "b"}.
+
+    Keys that hold text keep them as they are, and a list of names may be written as `a,b`.
+    """
+    annotation = SECTIONS[section].model_fields[key].annotation
+    if annotation is str:
         return text
-    try:
+    if get_origin(annotation) is tuple and get_args(annotation)[0] is not DriftRule and text.strip()[:1] != "[":
+        return [word.strip() for word in text.split(",")]
+    with suppress(json.JSONDecodeError):
         return json.loads(text)
-    except json.JSONDecodeError:
-        return text
+    with suppress(tomllib.TOMLDecodeError):
+        return tomllib.loads(f"value = {text}")["value"]
+    return text
 
 
-def _explain(problem: Any) -> str:
-    where = ".".join(str(part) for part in problem["loc"])
-    message = problem["msg"].removeprefix("Value error, ")
-    found = problem.get("input")
-    shown = "" if isinstance(found, dict | BaseModel) else f" (found {shown_source(repr(found))})"
-    return f"{where}: {message}{shown}"
+# What pydantic calls by the names of Python's types, in the words of the file.
+SHAPES = {
+    "tuple_type": 'must be a list, such as ["a", "b"]',
+    "list_type": 'must be a list, such as ["a", "b"]',
+    "dict_type": 'must be names with values, such as {a = "b"}',
+    "model_type": 'must be names with values, such as {a = "b"}',
+    "extra_forbidden": "is no known key",
+}
+ALTERNATIVE = re.compile(r"(constrained-)?(float|int|str)|literal\[.*\]")  # of a key that takes this or that
+
+
+def _explain(problems: Sequence[Any], given: Mapping[str, str], origin: str) -> list[str]:
+    """One line for each wrong value: where it came from, its key, what is wrong, and the value."""
+    lines: dict[str, list[str]] = {}
+    found: dict[str, str] = {}
+    for problem in problems:
+        where = ".".join(str(part) for part in problem["loc"] if not ALTERNATIVE.fullmatch(str(part)))
+        message = problem["msg"].removeprefix("Value error, ").replace("Input should be", "must be", 1)
+        message = SHAPES.get(problem["type"], message)
+        value = problem.get("input")
+        lines.setdefault(where, []).append(message)
+        if not isinstance(value, dict | BaseModel) and "found" not in message:
+            found[where] = f" (found {shown_source(json.dumps(value, ensure_ascii=False, default=str))})"
+    return [
+        f"{_source_of(where, given, origin)}: {where}: {', or '.join(messages)}{found.get(where, '')}"
+        for where, messages in lines.items()
+    ]
+
+
+def _source_of(where: str, given: Mapping[str, str], origin: str) -> str:
+    """The flag or variable that gave a value, or the file; for a section all that had a hand in it."""
+    key = ".".join(where.split(".")[:2])
+    if key in given:
+        return given[key]
+    return ", ".join([origin, *(source for name, source in given.items() if name.startswith(f"{key}."))])
