@@ -389,3 +389,14 @@ def test_memory_does_not_grow_with_the_rows_of_a_parquet_file(tmp_path):
     before = pa.total_allocated_bytes()
     largest = max(pa.total_allocated_bytes() for _ in table.arrays("f0")) - before
     assert largest < 4 * 100_000 * 8  # a group of one column and what decoding it needs; the column has 20 groups
+
+
+@pytest.mark.parametrize("odd", ['"1,234"', "n/a", "1e999"])
+def test_odd_values_in_an_excluded_column_stop_nothing(tmp_path, odd):
+    content = "a,b\n" + "1,2\n" * 30 + f"3,{odd}\n"
+    with pytest.raises(DataError, match="'b'"):
+        open_text(tmp_path, content)
+    table = open_text(tmp_path, content, exclude=("b",))
+    assert types_of(table) == {"a": "int64", "b": "string"}
+    assert values_of(table, "b")[-1] == odd.strip('"')
+    assert types_of(open_text(tmp_path, "a,b\n1,2\n", exclude=("b",)))["b"] == "int64"

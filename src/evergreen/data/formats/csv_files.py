@@ -32,6 +32,7 @@ class _Column:
     """What is known of a column while its blocks go by."""
 
     possible: frozenset[str]
+    judged: bool = True
     filled: bool = False
 
     @property
@@ -39,25 +40,36 @@ class _Column:
         return next((name for name in text_values.ORDER if name in self.possible), "")
 
 
-def open_csv(files: Sequence[DataFile], missing: Sequence[str], as_text: frozenset[str]) -> Chunks:
+def open_csv(
+    files: Sequence[DataFile],
+    missing: Sequence[str],
+    as_text: frozenset[str],
+    unjudged: frozenset[str] = frozenset(),
+) -> Chunks:
     """The rows of all files; a column has the type that fits its values in every file.
 
     `missing` are the words that stand for no value, `as_text` the columns to leave as they are
-    written. Raises `DataError` with file, line and column for what can't be read exactly.
+    written, `unjudged` those that nobody learns from: odd values make them text, and are no error.
+    Raises `DataError` with file, line and column for what can't be read exactly.
     """
     try:
-        return _read_all(files, missing, as_text)
+        return _read_all(files, missing, as_text, unjudged)
     except OSError as error:
         names = ", ".join(file.name for file in files[:3])
         raise DataError(f"{names}: can't be read to the end ({error}). Copy the file again.") from None
 
 
-def _read_all(files: Sequence[DataFile], missing: Sequence[str], as_text: frozenset[str]) -> Chunks:
+def _read_all(
+    files: Sequence[DataFile], missing: Sequence[str], as_text: frozenset[str], unjudged: frozenset[str]
+) -> Chunks:
     names, _ = read_header(files[0])
-    columns = {name: _Column(frozenset() if name in as_text else text_values.EVERYTHING) for name in names}
+    columns = {
+        name: _Column(frozenset() if name in as_text else text_values.EVERYTHING, judged=name not in unjudged)
+        for name in names
+    }
     blocks = keep(_blocks(files, missing, columns))
     for name, column in columns.items():
-        if column.filled and not column.type_name and name not in as_text:
+        if column.filled and not column.type_name and column.judged and name not in as_text:
             refuse_almost_numbers([block.column(name) for block in blocks], f"{files[0].name}: column '{name}'")
     types = {name: _arrow_type(column) for name, column in columns.items()}
 
@@ -142,6 +154,9 @@ def _learn(column: _Column, values: pa.Array, rows: int, where: str) -> None:
     try:
         column.possible = text_values.possible_types(present, column.possible)
     except text_values.TooLargeError as error:
+        if not column.judged:
+            column.possible = frozenset()
+            return
         row = rows + values.to_pylist().index(str(error)) + 1
         raise DataError(f"{where}, data row {row}: {error} is too large for a number (at most 1.8e308).") from None
 
