@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from evergreen.data.batches import Batch
-    from evergreen.data.sources import Table
+    from evergreen.data.sources import Table, Window
     from evergreen.data.windows import Maturity
     from evergreen.drift.performance import PerformanceCheck
     from evergreen.drift.verdict import DriftReport
@@ -116,7 +116,7 @@ def detect(settings: "Settings", store: "Store", table: "Table") -> Detection:
     Raises `DataError`, naming all problems, when the table is not of the form the model learned from.
     """
     from evergreen.data.batches import read_batch
-    from evergreen.data.quality import check_table, check_target, check_values, raise_findings
+    from evergreen.data.quality import check_table, check_target, check_times, check_values, raise_findings
     from evergreen.data.rows import digest_rows
     from evergreen.data.schema import conform
     from evergreen.data.windows import current_window, find_maturity, key_to_json, lacks_labels, read_timeline, to_key
@@ -130,7 +130,11 @@ def detect(settings: "Settings", store: "Store", table: "Table") -> Detection:
     model, card = open_model(store)
     check_target(table, settings.data, model.contract)
     findings = check_table(table, model.contract, settings.data)
-    raise_findings(findings, table.name)
+    findings += check_times(table)
+    if any(finding.blocking for finding in findings):  # told together with what is wrong in the columns that are there
+        raise_findings(
+            findings + check_values(table, model.contract, settings.data, rows_since(card, table)), table.name
+        )
     timeline = read_timeline(table, settings.data)
     state = TableState(table.rows, int(timeline.labelled.sum()), key_to_json(to_key(timeline.keys[-1])))
     seen_until = last_key_of(card, table)
@@ -159,6 +163,15 @@ def detect(settings: "Settings", store: "Store", table: "Table") -> Detection:
     )
     lacking = lacks_labels(timeline, settings.data, settings.training, seen_until)
     return Detection(report, len(batch), int(batch.labelled.sum()), state, lacking)
+
+
+def rows_since(card: "Card", table: "Table") -> "Window | None":
+    """The rows from the live model's last one on; None, which is all of them, where there are none."""
+    from evergreen.data.sources import Window
+    from evergreen.registry.describing import last_key_of
+
+    window = Window(last_key_of(card, table), None)
+    return window if any(len(piece) for piece in table.arrays(next(iter(table.types)), window)) else None
 
 
 def text_of(key: Any) -> str:

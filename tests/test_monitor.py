@@ -138,6 +138,18 @@ def test_a_table_of_another_form_ends_with_3_and_changes_no_model(project, capsy
     assert "failed" in (project / "reports" / "latest.md").read_text().lower()
 
 
+def test_four_kinds_of_damage_are_told_in_one_message(project, capsys):
+    wrong = FLIPPED.assign(a=FLIPPED["a"].where(FLIPPED.index % 10 != 0, -9999.0)).drop(columns="b")
+    wrong = wrong.assign(at=wrong["at"].where(wrong.index % 100 != 0))
+    write_table(project, pd.concat([OLD.drop(columns="b"), wrong]).assign(plan=pd.Timestamp("2025-01-01")))
+    assert monitor.main(["--config", str(project / "config.toml")]) == 3
+    shown = " ".join(capsys.readouterr().err.split())
+    assert "column 'b' is missing" in shown
+    assert "column 'plan' held categories" in shown
+    assert "column 'a': 9.1% of the values are far outside" in shown
+    assert "30 rows have no 'at'" in shown
+
+
 def test_sentinels_in_a_column_block_training_and_end_with_3_but_are_reported(project, capsys):
     broken = FLIPPED.assign(a=FLIPPED["a"].where(FLIPPED.index % 10 != 0, -9999.0))
     write_table(project, pd.concat([OLD, broken]))

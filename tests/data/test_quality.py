@@ -277,6 +277,32 @@ def test_a_target_of_numbers_must_be_finite_numbers(bad, message):
     assert message in finding.text
 
 
+@pytest.mark.parametrize(
+    "change, fires",
+    [
+        (lambda y, chosen: y.where(~chosen, -9999.0), True),
+        (lambda y, chosen: y.where(~chosen, y * 1000), True),
+        (lambda y, chosen: y * 1.6, False),
+        (lambda y, chosen: y + 40, False),
+        (lambda y, chosen: y.where(~chosen, np.nan), False),
+    ],
+)
+def test_sentinels_among_the_labels_block_and_growth_does_not(change, fires):
+    draw = np.random.default_rng(3)
+    frame = pd.DataFrame({"x": draw.normal(size=2000), "y": draw.uniform(50, 150, 2000)})
+    contract = infer_contract(table_of(frame, "t"), DataSettings(target="y"))
+    changed = frame.assign(y=change(frame["y"], pd.Series(draw.random(2000) < 0.2)))
+    findings = found(check_frame(changed, contract, DataSettings(target="y")))
+    assert findings == ([("y", "out_of_range", True)] if fires else [])
+
+
+def test_a_new_class_is_told_and_blocks_only_when_it_is_most():
+    frame = customers(1)
+    for share, blocks in ((0.01, False), (0.3, False), (0.6, True)):
+        labels = np.where(np.arange(len(frame)) < share * len(frame), 2, frame["churned"].fillna(0).astype(int))
+        assert found(value_findings(frame.assign(churned=labels))) == [("churned", "impossible_target", blocks)]
+
+
 def test_no_rows_is_a_finding():
     table = table_of(customers(), "t")
     (finding,) = check_values(table, CONTRACT, SETTINGS, Window(5000, None))

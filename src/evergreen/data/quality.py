@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from evergreen.data.facts import RangeFacts, WordFacts, number_facts, range_facts, word_facts
+from evergreen.data.facts import RangeFacts, WordFacts, range_facts, word_facts
 from evergreen.data.kinds import check_known
 from evergreen.errors import DataError, UsageError
 from evergreen.settings import DataSettings
@@ -60,6 +60,15 @@ def check_table(table: "Table", contract: "Contract", settings: DataSettings) ->
     taken = {str(finding.value) for finding in findings if finding.finding == "renamed"}
     findings += [_extra(name, settings) for name in extra if name not in taken]
     return tuple(findings)
+
+
+def check_times(table: "Table") -> tuple[Finding, ...]:
+    """A finding when rows have no time: where they belong, nobody can tell. Reads the time column alone."""
+    missing = sum(piece.null_count for piece in table.arrays(table.time)) if table.time else 0
+    if not missing:
+        return ()
+    text = f"{missing:,} rows have no '{table.time}'; every row needs a time. Fill it in, or drop these rows."
+    return (Finding(table.time, "missing_times", text, float(missing), 0.0, "data.time", True),)
 
 
 def check_target(table: "Table", settings: DataSettings, known: "Contract | None" = None) -> None:
@@ -160,7 +169,7 @@ def check_values(
             if not words.rows:
                 return (_empty(table, window),)
             findings += _check_words(column, words, contract, settings)
-    findings += _check_target(table, contract, window)
+    findings += _check_target(table, contract, settings, window)
     return tuple(replace(each, blocking=each.blocking and each.column not in settings.exclude) for each in findings)
 
 
@@ -180,11 +189,16 @@ def _check_numbers(column: "Column", facts: RangeFacts, settings: DataSettings) 
     findings = []
     if facts.lowest == facts.highest and not facts.infinite:
         findings += _constant(column, f"{facts.lowest:g}", present)
+    return findings + _check_range(column, facts, settings)
+
+
+def _check_range(column: "Column", facts: RangeFacts, settings: DataSettings) -> list[Finding]:
+    present = facts.rows - facts.missing
     outside = _count_jumps(facts) if column.distinct > 1 else facts.infinite  # a constant column taught no range
     expected = max(SURE, column.out_of_range_share)
-    if _is_surely_more(outside, present, expected, SURE, settings.max_out_of_range):
-        findings.append(_out_of_range(column, facts, outside / present, settings))
-    return findings
+    if not _is_surely_more(outside, present, expected, SURE, settings.max_out_of_range):
+        return []
+    return [_out_of_range(column, facts, outside / present, settings)]
 
 
 def _count_jumps(facts: RangeFacts) -> int:
@@ -269,8 +283,13 @@ def _check_unseen(column: "Column", facts: WordFacts, contract: "Contract", sett
     )
 
 
-def _check_target(table: "Table", contract: "Contract", window: "Window | None") -> list[Finding]:
-    """Labels that can't be labels of this model: no numbers, infinite ones, or mostly unknown classes."""
+def _check_target(
+    table: "Table", contract: "Contract", settings: DataSettings, window: "Window | None"
+) -> list[Finding]:
+    """Labels that can't be labels of this model: no numbers, infinite or far outside, or mostly unknown classes.
+
+    A new class is a real thing: below half of the labels it is told and blocks nothing.
+    """
     target = contract.target
     if target is None or target.name not in table.types or pa.types.is_null(table.types[target.name]):
         return []
@@ -283,11 +302,11 @@ def _check_target(table: "Table", contract: "Contract", window: "Window | None")
                 target.name, "impossible_target", text, str(table.types[target.name]), "number", "data.target", True
             )
         ]
-    infinite = number_facts(table.arrays(target.name, window), table.rows).infinite
-    if not infinite:
-        return []
-    text = f"target '{target.name}' has {infinite} infinite values; expected numbers."
-    return [Finding(target.name, "impossible_target", text, float(infinite), 0.0, "data.target", True)]
+    facts = range_facts(table.arrays(target.name, window), target.known, target.limits)
+    if facts.infinite:
+        text = f"target '{target.name}' has {facts.infinite} infinite values; expected numbers."
+        return [Finding(target.name, "impossible_target", text, float(facts.infinite), 0.0, "data.target", True)]
+    return _check_range(target, facts, settings)
 
 
 def _check_classes(target: "Column", facts: WordFacts, contract: "Contract") -> list[Finding]:
