@@ -7,7 +7,7 @@ from evergreen.data.batches import read_batch
 from evergreen.data.quality import can_answer, check_target
 from evergreen.data.sources import Table, Window
 from evergreen.data.windows import Maturity, current_window, find_maturity, read_timeline
-from evergreen.registry.cards import Card
+from evergreen.registry.cards import Card, read_card
 from evergreen.registry.describing import last_key_of, open_model
 from evergreen.registry.journal import GOES_LIVE, Entry
 from evergreen.registry.store import Store, write_comparison
@@ -38,7 +38,7 @@ def watch_predecessor(
     before, since, live = store.predecessor(), _entries_since_deploy(store), store.live()
     if before is None or since is None or live is None:
         return None
-    window, maturity = _stretch_since(table, live.card, settings)
+    window, maturity = _stretch_since(table, (live.card, read_card(store.cards_folder, before)), settings)
     if maturity.labelled_rows < settings.promotion.min_rows:
         return None
     (champion, card), (predecessor, _) = open_model(store), open_model(store, before)
@@ -74,8 +74,13 @@ def _entries_since_deploy(store: Store) -> tuple[Entry, ...] | None:
     return entries[places[-1] :] if places and entries[places[-1]].event == "deploy" else None
 
 
-def _stretch_since(table: Table, card: Card, settings: Settings) -> tuple[Window, Maturity]:
-    """The rows after the model's last, and how far their labels are complete."""
+def _stretch_since(table: Table, cards: tuple[Card, Card], settings: Settings) -> tuple[Window, Maturity]:
+    """The rows after the last of both models, and how far their labels are complete.
+
+    A current table that comes back may be new to the live model and old to the one before.
+    """
+    live, before = (last_key_of(card, table) for card in cards)
+    last = max(live, before) if isinstance(live, int) and isinstance(before, int) else live
     timeline = read_timeline(table, settings.data)
-    window = current_window(timeline, last_key_of(card, table), settings.data)
+    window = current_window(timeline, last, settings.data)
     return window, find_maturity(timeline, window, settings.data)
