@@ -61,6 +61,13 @@ def test_a_challenger_that_is_no_better_is_rejected_and_the_record_says_why(tmp_
     assert trained(record)["reasons"]
 
 
+def test_no_more_rows_are_learned_from_than_allowed(project, capsys):
+    write_table(project, pd.concat([OLD, SAME]))
+    _, document = run(continuous_training, capsys, project / "config.toml", "--set", "training.max_rows=900")
+    assert trained(document)["rows"] == 900
+    assert trained(document)["from"].startswith("2025-01-01T00"), "thinned out, not cut off"
+
+
 def test_force_skips_the_comparison_and_records_who_and_why(project, capsys):
     write_table(project, pd.concat([OLD, SAME]))
     words = ["--force", "--reason", "new tariff", "--by", "ada"]

@@ -337,13 +337,23 @@ def cluster(tmp_path_factory):
     process.wait(30)
 
 
+def work_of(cluster):
+    """How many steps the tasks of a cluster have gone through so far; a client that only calls makes none."""
+    from distributed import Client
+
+    with Client(cluster, timeout=10, set_as_default=False) as client:
+        return client.run_on_scheduler(lambda dask_scheduler: dask_scheduler.transition_counter)
+
+
 @pytest.mark.slow
 def test_a_forest_and_a_search_on_a_dask_cluster_answer_as_those_from_here_to_the_last_bit(cluster):
     dask = ComputeSettings(backend="dask", address=cluster)
     forest = {"estimator": "sklearn.ensemble.RandomForestClassifier", "params": {"n_estimators": 10}, "window": "all"}
     for options in (forest, {"search": {"max_depth": [1, 3]}, "window": "all"}):
         here = fit_in_child(make_job(FRAME, LABELS, **options), Limits(seconds=120))
+        before = work_of(cluster)
         there = fit_in_child(make_job(FRAME, LABELS, compute=dask, **options), Limits(seconds=120))
+        assert work_of(cluster) > before, "the cluster had nothing to do"
         assert here.params == there.params
         answers = [pickle.loads(fitted.pickle).predict_proba(FRAME) for fitted in (here, there)]
         np.testing.assert_array_equal(*answers)
