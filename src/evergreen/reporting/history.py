@@ -48,7 +48,7 @@ def build_history(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The `history` part of a run document from the journal's run entries, oldest first.
 
     - `drift_frequency`: share of the runs with a yes-or-no verdict that said drift.
-    - `retraining_success_rate`: share of the retrainings whose model went live; those that wait for a person are left out.
+    - `retraining_success_rate`: share of the retrainings whose model went live, without those that wait for a person.
     - `mean_training_seconds`: mean time of a training.
 
     Each is null while there is nothing to divide by. All are over the runs shown, at most a year of nights.
