@@ -112,12 +112,14 @@ def after_loss(settings: "Settings", detection: Detection) -> "Settings":
     """The settings for a challenger: after a clear loss, no more rows are kept aside than show a gain of its size.
 
     A large gain shows in a few hundred rows. All the other rows of the changed world are needed to learn from,
-    and each night that a longer holdout has to wait for is a night with a bad model.
+    and each night that a longer holdout has to wait for is a night with a bad model. Where new rows abound, a
+    tenth of them is kept aside, so that the next model's own baseline is well known.
     """
     performance, training = detection.report.performance, settings.training
     if performance is None or performance.rows_to_prove is None:
         return settings
-    enough = min(max(performance.rows_to_prove, training.min_holdout), training.max_holdout)
+    enough = max(performance.rows_to_prove, training.min_holdout, detection.new_labelled_rows // 10)
+    enough = min(enough, training.max_holdout)
     return settings.model_copy(update={"training": training.model_copy(update={"max_holdout": enough})})
 
 
