@@ -109,6 +109,8 @@ def test_the_output_shown_is_the_output_of_the_demo(tmp_path):
     done = subprocess.run(words, cwd=PROJECT, capture_output=True, text=True, check=True)
     for part in shown.split("[...]"):
         assert masked(part) in masked(done.stdout)
+    again = subprocess.run(words, cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert "No rows or labels have come since the last run." in " ".join(again.stdout.split())
 
 
 def test_the_predict_example_is_answered_by_the_demo_model(tmp_path):

@@ -194,7 +194,7 @@ def cool_down(past: Sequence[PastRun], settings: PolicySettings) -> int:
 def _calm(signals: Signals) -> str:
     performance = {
         None: "performance can't be judged yet",
-        "fine": "performance is as good as on the day it was admitted",
+        "fine": "performance is within its limit",
         "not_enough_evidence": "no loss of performance has been shown",
         "biased_labels": "the labels that have come so far are not representative",
     }.get(signals.performance, "the preset does not act on it")
