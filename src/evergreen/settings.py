@@ -51,7 +51,7 @@ def format_duration(duration: timedelta | None) -> str:
     if duration is None:
         return ""
     seconds = duration.total_seconds()
-    for letter in "wdhm":
+    for letter in "dhm":
         if seconds and seconds % UNITS[letter] == 0:
             return f"{seconds / UNITS[letter]:.15g}{letter}"
     return f"{seconds:.15g}s"

@@ -64,7 +64,7 @@ def test_a_real_table_is_understood(name):
     findings = [*check_table(table, contract, settings), *check_values(table, contract, settings, later)]
     assert [(finding.column, finding.finding, finding.blocking) for finding in findings] == expected
     split = split_holdout(line, TrainingSettings())
-    assert split.holdout_rows == pytest.approx(0.2 * line.labelled.sum(), abs=50)
+    assert split.holdout_rows == pytest.approx(min(0.2 * line.labelled.sum(), TrainingSettings().max_holdout), abs=50)
     rows = conform(table.frame(list(contract.features), later), contract)
     assert len(rows) == len(line.keys) - line.inside(early).stop
     assert not np.isinf(rows.select_dtypes("number")).any().any()
