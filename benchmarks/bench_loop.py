@@ -49,7 +49,7 @@ def main() -> None:
             config = prepare(Path(folder))
             for runs in rows.values():
                 runs.append(run_once(config))
-    print(f"{'':<28}{'whole':>8}{'fits':>8}{'scoring':>9}{'loop':>8}   goal for the loop: < {GOAL_SECONDS:g} s a model")
+    print(f"{'':<28}{'whole':>8}{'fits':>8}{'scoring':>9}{'loop':>8}   goal for the loop: < {GOAL_SECONDS:g} s")
     for name, runs in rows.items():
         whole, fits, scoring = (statistics.median(column) for column in zip(*runs, strict=True))
         loop = statistics.median(run[0] - run[1] - run[2] for run in runs)

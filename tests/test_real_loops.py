@@ -44,7 +44,7 @@ def drifted(document):
 
 
 def test_electricity_the_market_changes_and_the_gate_keeps_the_champion_where_refitting_hurts(tmp_path, capsys):
-    """Until 90 % of the record: the old regime has come back, and what was learned since is worse than what was known."""
+    """Until 90 % of the record: the old regime is back, and what was learned since is worse than what was known."""
     (tmp_path / "market.py").write_text(
         "import pandas as pd\n\ndef rows():\n"
         f"    frame = pd.read_parquet({FOLDER + '/electricity.parquet'!r})\n"
