@@ -200,8 +200,14 @@ def body(arguments: argparse.Namespace) -> int:
     store = Store.of(settings)
     with store.lock():
         store.reconcile(now)
-        result = retrain(settings, store, open_tables(settings.data, settings.root), order)
-        document = utils.begin_document(order.run, now) | to_document(result)
+        document = utils.begin_document(order.run, now)
+        try:
+            result = retrain(settings, store, open_tables(settings.data, settings.root), order)
+        except Exception as error:  # whatever it is, it is told first; what it means decides the boundary
+            failure = {"kind": type(error).__name__, "message": str(error)}
+            utils.finish(document | {"failure": failure}, settings, store, now, time.perf_counter() - started)
+            raise
+        document |= to_document(result)
         document = utils.finish(document, settings, store, now, time.perf_counter() - started)
     utils.show(document, arguments)
     return ExitCode.REJECTED if arguments.exit_code and result.outcome == "rejected" else ExitCode.OK

@@ -296,3 +296,14 @@ def test_a_model_of_a_class_beside_the_configuration_is_trained_opened_and_watch
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["model"]["version"] == 1
+
+
+def test_sentinels_in_the_new_rows_teach_nobody_and_the_failure_is_on_record(project):
+    broken = FLIPPED.assign(a=FLIPPED["a"].where(FLIPPED.index % 5 != 0, -9999.0))
+    write_table(project, pd.concat([OLD, broken]))
+    before = tree(project / "model")["model.pkl"]
+    words = ["--config", str(project / "config.toml"), "-q"]
+    assert continuous_training.main(words) == 3
+    assert continuous_training.main([*words, "--force", "--reason", "I want it"]) == 3
+    assert tree(project / "model")["model.pkl"] == before
+    assert journal(project)[-1]["failure"]["kind"] == "DataError"

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from evergreen.data.batches import Batch, read_batch
-from evergreen.data.quality import check_table, check_target, raise_findings
+from evergreen.data.quality import check_table, check_target, check_values, raise_findings
 from evergreen.data.rows import row_digests
 from evergreen.data.schema import Contract, infer_contract
 from evergreen.data.seen import describe_seen
 from evergreen.data.sources import Table
-from evergreen.data.windows import read_timeline, split_mature, thin, to_key
+from evergreen.data.windows import Timeline, current_window, read_timeline, split_mature, thin, to_key
 from evergreen.errors import DataError
 from evergreen.settings import DataSettings, Settings
 
@@ -67,6 +67,8 @@ def prepare_material(
         raise DataError(f"{table.name}: set data.target, the column to predict; without it nothing can be trained.")
     check_target(table, settings.data)
     timeline = read_timeline(table, settings.data)
+    if known is not None:
+        _refuse_bad_values(table, timeline, settings, known, seen_until)
     split = split_mature(timeline, settings.data, settings.training, seen_until=seen_until, until=until)
     contract = infer_contract(table, _keep_kinds(settings.data, known), split.train)
     if known is None:
@@ -80,6 +82,16 @@ def prepare_material(
     logger.info("%s rows to learn from, %s newer rows kept aside", f"{len(training):,}", f"{len(holdout):,}")
     last = to_key(newest.keys[-1])
     return Material(contract, task, training, holdout, last, leaked, describe_seen(table, contract, last))
+
+
+def _refuse_bad_values(
+    table: Table, timeline: Timeline, settings: Settings, known: Contract, seen_until: datetime | int | None
+) -> None:
+    """Nobody is to learn from sentinels and unit errors, in a run by hand as little as in the loop."""
+    new = current_window(timeline, seen_until, settings.data)
+    rows = timeline.inside(new)
+    if rows.stop > rows.start:
+        raise_findings(check_values(table, known, settings.data, new), table.name)
 
 
 def drop_leaked(older: Batch, newest: Batch) -> tuple[Batch, int]:
