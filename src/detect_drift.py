@@ -257,7 +257,7 @@ def body(arguments: argparse.Namespace) -> int:
 
 def check_files(arguments: argparse.Namespace) -> "DriftReport":
     """Two tables from the command line."""
-    from evergreen.settings import load
+    from evergreen.config_file import load
 
     settings = load(arguments.config, os.environ, tuple(arguments.set))
     return check_data_drift(arguments.reference, arguments.current, settings, arguments.target)

@@ -61,7 +61,7 @@ def settings_from(arguments: argparse.Namespace) -> "Settings":
     From here on Python finds the user's own modules beside the file, as models and functions of theirs need.
     """
     from evergreen.by_name import make_importable
-    from evergreen.settings import load
+    from evergreen.config_file import load
 
     settings = load(arguments.config or PROJECT / "config.toml", os.environ, tuple(arguments.set))
     make_importable(settings.root)

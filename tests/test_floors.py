@@ -11,11 +11,13 @@ FLOORS = [
     {"errors"},
     {"files", "by_name", "masking", "verdicts"},
     {"settings"},
+    {"config_file"},
     {"data"},
     {"scoring"},
     {"drift", "training"},
     {"registry"},
     {"policy", "slots"},
+    {"replay"},
     {"reporting"},
     {"serving"},
 ]

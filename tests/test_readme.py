@@ -13,9 +13,10 @@ from typing import get_args
 import pytest
 from projects import PROJECT
 
+from evergreen.config_file import load
 from evergreen.drift.columns import STATISTICS
 from evergreen.errors import ExitCode
-from evergreen.settings import Settings, Statistic, load
+from evergreen.settings import Settings, Statistic
 
 README = (PROJECT / "README.md").read_text()
 CONFIG = (PROJECT / "config.toml").read_text()

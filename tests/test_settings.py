@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evergreen.config_file import SECTIONS, load
 from evergreen.errors import UsageError
-from evergreen.settings import SECTIONS, Settings, format_duration, load, parse_duration
+from evergreen.settings import Settings, format_duration, parse_duration
 
 PROJECT = Path(__file__).parent.parent
 CONFIG = PROJECT / "config.toml"

@@ -1,26 +1,17 @@
-"""Everything a user can set, with defaults, limits and where each value came from.
+"""Everything a user can set, with defaults and limits.
 
-Order of precedence: flags (`--set section.key=value`), environment (`EVERGREEN_SECTION_KEY`), the
-file, the defaults below. `config.toml` says for each key why its default is what it is. Below the
-scripts nothing reads the environment: `load` is handed what it may look at.
+`config.toml` says for each key why its default is what it is; `config_file` reads it.
 """
 
-import difflib
-import json
 import re
-import tomllib
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
-from evergreen.errors import UsageError
 from evergreen.masking import shown_source
 
-ENVIRONMENT_PREFIX = "EVERGREEN_"
 UNITS = {"s": 1, "sec": 1, "second": 1, "m": 60, "min": 60, "minute": 60, "h": 3600, "hour": 3600}
 UNITS |= {"d": 86400, "day": 86400, "w": 604800, "week": 604800}
 
@@ -95,6 +86,7 @@ class DataSettings(Section):
     current_window: str = "all"
     max_out_of_range: Share = 0.01
     max_unseen: Share = 0.01
+    strict: bool = False
     allow_extra_columns: bool = True
 
     @model_validator(mode="after")
@@ -130,6 +122,11 @@ class DriftSettings(Section):
     min_psi: Annotated[float, Field(gt=0)] = 0.20
     min_group: Share = 0.05
     min_missing: Share = 0.05
+    season: Literal["", "hour", "weekday", "month"] = ""
+    min_chunks: Annotated[int, Field(ge=3)] = 8
+    min_correlation: Share = 0.20
+    deep: bool = False
+    min_auc: Annotated[float, Field(ge=0.5, le=1)] = 0.55
     rules: tuple[DriftRule, ...] = ()
 
 
@@ -144,13 +141,16 @@ class PerformanceSettings(Section):
     cost_matrix: dict[str, dict[str, float]] = {}
     cost_function: str = ""
     quantile: Probability = 0.5
+    labels_per_false_alarm: Annotated[float, Field(gt=1)] = 100_000.0
+    leak_tolerance: Share = 0.01
+    estimate: Literal["auto", "off"] = "auto"
 
 
 class PolicySettings(Section):
     """When to retrain, and what may hold a retraining back."""
 
     mode: Literal["advise", "approve", "auto"] = "auto"
-    preset: Literal["hybrid", "schedule", "volume", "drift", "performance"] = "hybrid"
+    preset: Literal["hybrid", "cost", "naive", "schedule", "volume", "drift", "performance"] = "hybrid"
     max_age_days: Annotated[float, Field(gt=0)] = 30.0
     volume: Count = 0
     drift_severity: Literal["minor", "moderate", "major"] = "minor"
@@ -162,6 +162,8 @@ class PolicySettings(Section):
     min_new_rows: Count = 1000
     min_new_share: Share = 0.10
     max_backoff: Positive = 16
+    retrain_cost: Annotated[float, Field(gt=0)] = 20.0
+    shadow_every: Count = 10
 
     @model_validator(mode="after")
     def volume_alone_needs_a_number(self) -> "PolicySettings":
@@ -194,7 +196,7 @@ class TrainingSettings(Section):
 class PromotionSettings(Section):
     """What a challenger has to show before it goes live."""
 
-    gate: Literal["superior", "non_inferior", "tutorial"] = "superior"
+    gate: Literal["auto", "superior", "non_inferior", "tutorial"] = "auto"
     min_improvement: Annotated[float, Field(ge=0)] = 0.01
     alpha: Probability = 0.05
     min_rows: Positive = 200
@@ -203,6 +205,10 @@ class PromotionSettings(Section):
     max_slice_loss: Annotated[float, Field(gt=0)] = 0.02
     max_latency_ms: Annotated[float, Field(gt=0)] = 250.0
     max_size_mb: Annotated[float, Field(gt=0)] = 500.0
+
+
+# After a trigger by cost, what is not surely worse is the better bet: it has not yet learned the newest rows.
+PRESET_GATES = {"cost": "non_inferior", "naive": "tutorial"}
 
 
 class RegistrySettings(Section):
@@ -286,6 +292,13 @@ class Settings(Section):
     compute: ComputeSettings = ComputeSettings()
     schedule: ScheduleSettings = ScheduleSettings()
 
+    @property
+    def promotion_rules(self) -> PromotionSettings:
+        """The rules of promotion with the gate that "auto" means under the preset of the policy."""
+        if self.promotion.gate != "auto":
+            return self.promotion
+        return self.promotion.model_copy(update={"gate": PRESET_GATES.get(self.policy.preset, "superior")})
+
     def path(self, name: str) -> Path:
         """A path from the configuration, relative to the file it stands in."""
         return (self.root / name).resolve()
@@ -295,136 +308,3 @@ class Settings(Section):
         values = self.model_dump(mode="json")
         values["data"] |= {key: shown_source(values["data"][key]) for key in ("source", "reference", "current")}
         return values
-
-
-SECTIONS: dict[str, type[Section]] = {
-    name: field.annotation
-    for name, field in Settings.model_fields.items()
-    if isinstance(field.annotation, type) and issubclass(field.annotation, Section)
-}
-
-
-def load(path: Path | None, environment: Mapping[str, str], overrides: tuple[str, ...] = ()) -> Settings:
-    """Settings from a file, the environment and `section.key=value` words, checked as a whole.
-
-    Without a path everything not overridden has its default. Raises `UsageError` naming the file,
-    the key, the value and what was expected; all problems are reported together.
-    """
-    values = _read_file(path) if path else {}
-    origin = str(path) if path else "the settings"
-    _check_names(values, origin)
-    given: dict[str, str] = {}
-    for source, section, key, text in [*_from_environment(environment), *map(_from_flag, overrides)]:
-        values.setdefault(section, {})[key] = _literal(text, section, key)
-        given[f"{section}.{key}"] = source
-    try:
-        return Settings(root=path.resolve().parent if path else Path.cwd(), **values)
-    except ValidationError as error:
-        raise UsageError("\n".join(_explain(error.errors(), given, origin))) from None
-
-
-def _read_file(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise UsageError(f"{path}: there is no such file. Name the configuration with --config FILE.") from None
-    except IsADirectoryError:
-        raise UsageError(f"{path}: this is a folder; --config needs a file such as {path}/config.toml.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: not valid TOML: {error}.") from None
-
-
-def _check_names(values: dict[str, Any], origin: str) -> None:
-    problems = []
-    for section, content in values.items():
-        if section not in SECTIONS:
-            problems.append(f"unknown section [{section}]{_nearest(section, SECTIONS)}")
-        elif not isinstance(content, dict):
-            problems.append(f"[{section}] must be a section with keys, found {shown_source(repr(content))}")
-        else:
-            known = SECTIONS[section].model_fields
-            problems += [f"unknown key {section}.{key}{_nearest(key, known)}" for key in content if key not in known]
-    if problems:
-        raise UsageError(f"{origin}: " + "\n".join(problems))
-
-
-def _nearest(name: str, known: Any) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"; did you mean '{close[0]}'?" if close else f"; known are: {', '.join(known)}."
-
-
-def _from_environment(environment: Mapping[str, str]) -> list[tuple[str, str, str, str]]:
-    """The variables that name a section and a key; an unknown key in a known section is an error."""
-    found = []
-    for name, text in environment.items():
-        if not name.startswith(ENVIRONMENT_PREFIX):
-            continue
-        section, _, key = name.removeprefix(ENVIRONMENT_PREFIX).lower().partition("_")
-        if section in SECTIONS and key:
-            if key not in SECTIONS[section].model_fields:
-                raise UsageError(f"{name}: unknown key {section}.{key}{_nearest(key, SECTIONS[section].model_fields)}")
-            found.append((name, section, key, text))
-    return found
-
-
-def _from_flag(text: str) -> tuple[str, str, str, str]:
-    name, equals, value = text.partition("=")
-    section, dot, key = name.strip().partition(".")
-    if not (equals and dot):
-        raise UsageError(f"--set {shown_source(text)}: expected section.key=value, such as --set drift.alpha=0.01.")
-    _check_names({section: {key: value}}, f"--set {text}")
-    return f"--set {name.strip()}", section, key, value
-
-
-def _literal(text: str, section: str, key: str) -> Any:
-    """Words become JSON or TOML values where they can: 0.01, true, ["a"], {a = "b"}.
-
-    Keys that hold text keep them as they are, and a list of names may be written as `a,b`.
-    """
-    annotation = SECTIONS[section].model_fields[key].annotation
-    if annotation is str:
-        return text
-    if get_origin(annotation) is tuple and get_args(annotation)[0] is not DriftRule and text.strip()[:1] != "[":
-        return [word.strip() for word in text.split(",")]
-    with suppress(json.JSONDecodeError):
-        return json.loads(text)
-    with suppress(tomllib.TOMLDecodeError):
-        return tomllib.loads(f"value = {text}")["value"]
-    return text
-
-
-# What pydantic calls by the names of Python's types, in the words of the file.
-SHAPES = {
-    "tuple_type": 'must be a list, such as ["a", "b"]',
-    "list_type": 'must be a list, such as ["a", "b"]',
-    "dict_type": 'must be names with values, such as {a = "b"}',
-    "model_type": 'must be names with values, such as {a = "b"}',
-    "extra_forbidden": "is no known key",
-}
-ALTERNATIVE = re.compile(r"(constrained-)?(float|int|str)|literal\[.*\]")  # of a key that takes this or that
-
-
-def _explain(problems: Sequence[Any], given: Mapping[str, str], origin: str) -> list[str]:
-    """One line for each wrong value: where it came from, its key, what is wrong, and the value."""
-    lines: dict[str, list[str]] = {}
-    found: dict[str, str] = {}
-    for problem in problems:
-        where = ".".join(str(part) for part in problem["loc"] if not ALTERNATIVE.fullmatch(str(part)))
-        message = problem["msg"].removeprefix("Value error, ").replace("Input should be", "must be", 1)
-        message = SHAPES.get(problem["type"], message)
-        value = problem.get("input")
-        lines.setdefault(where, []).append(message)
-        if not isinstance(value, dict | BaseModel) and "found" not in message:
-            found[where] = f" (found {shown_source(json.dumps(value, ensure_ascii=False, default=str))})"
-    return [
-        f"{_source_of(where, given, origin)}: {where}: {', or '.join(messages)}{found.get(where, '')}"
-        for where, messages in lines.items()
-    ]
-
-
-def _source_of(where: str, given: Mapping[str, str], origin: str) -> str:
-    """The flag or variable that gave a value, or the file; for a section all that had a hand in it."""
-    key = ".".join(where.split(".")[:2])
-    if key in given:
-        return given[key]
-    return ", ".join([origin, *(source for name, source in given.items() if name.startswith(f"{key}."))])

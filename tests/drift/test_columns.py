@@ -5,11 +5,12 @@ import pyarrow as pa
 import pytest
 from scipy import stats
 
+from evergreen.config_file import load
 from evergreen.drift.columns import STATISTICS, compare_profiles
 from evergreen.drift.measures import SHOWN_BINS, SHOWN_LABELS
 from evergreen.drift.profile import Profile, profile_arrays
 from evergreen.errors import UsageError
-from evergreen.settings import DriftRule, DriftSettings, load
+from evergreen.settings import DriftRule, DriftSettings
 
 DEFAULTS = DriftSettings()
 RNG_COLUMNS = [f"x{i}" for i in range(20)]

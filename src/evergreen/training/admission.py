@@ -113,7 +113,7 @@ def compare(
         challenger,
         rows.labels,
         metric,
-        settings.promotion,
+        settings.promotion_rules,
         frame=rows.frame.drop(columns=aside.intersection(rows.frame.columns)),
         candidates=candidates,
         seed=settings.training.seed,

@@ -172,7 +172,8 @@ def decide(
         return "undecided", (f"{rows:,} rows are too few to decide: {needed}. The champion stays.",)
     if gain.value == 0:
         return "champion", ("A tie: the champion stays.",)
-    rule = {"superior": _decide_superior, "non_inferior": _decide_non_inferior, "tutorial": _decide_tutorial}
+    rule = {"auto": _decide_superior, "superior": _decide_superior}
+    rule |= {"non_inferior": _decide_non_inferior, "tutorial": _decide_tutorial}
     return rule[promotion.gate](gain, metric, promotion, candidates)
 
 
