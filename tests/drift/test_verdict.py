@@ -184,7 +184,7 @@ def test_the_document_is_strict_json_with_the_keys_of_the_contract():
             "current",
             "columns",
         ),
-        *("quality", "joint", "predictions", "target", "performance"),
+        *("quality", "season", "joint", "predictions", "target", "performance", "estimate"),
     ]
     assert document["reference"] == {"rows": 500, "source": "", "from": None, "to": None}
     assert document["columns"][0]["p_adjusted"] == float(f"{columns[0].p_adjusted:.6g}")

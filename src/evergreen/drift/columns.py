@@ -55,6 +55,7 @@ class ColumnDrift:
         statistics: all of them by name, whatever the rule.
         distribution: shares for a chart: "edges" (numbers) or "labels" (categories), "reference", "current".
         importance: the share of the model's permutation importance, where it is known.
+        moved: of a column that drifted or is watched, what moved: quantiles, labels, missing rates.
     """
 
     name: str
@@ -73,6 +74,7 @@ class ColumnDrift:
     statistics: dict[str, float] | None = None
     distribution: dict[str, Any] | None = None
     importance: float | None = None
+    moved: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)

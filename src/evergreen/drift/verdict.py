@@ -14,6 +14,7 @@ from evergreen.verdicts import shows_loss
 
 if TYPE_CHECKING:
     from evergreen.data.quality import Finding
+    from evergreen.drift.joint import JointDrift
     from evergreen.drift.performance import PerformanceReport
     from evergreen.settings import DriftSettings
 
@@ -53,6 +54,9 @@ class DriftReport:
         quality: findings about the data itself; never called drift.
         predictions, target: families of their own, with their own correction; None when not looked at.
         performance: on labelled rows; None without labels.
+        joint: on how the features hang together; None when not looked at.
+        season: which rows of the reference were compared, when not all: "by" and "rows_left_out".
+        estimate: what the model is worth on rows without labels; anything with `to_dict`.
     """
 
     verdict: str
@@ -67,6 +71,9 @@ class DriftReport:
     target: FamilyDrift | None = None
     performance: "PerformanceReport | None" = None
     diagnosis: str | None = None
+    joint: "JointDrift | None" = None
+    season: Mapping[str, Any] | None = None
+    estimate: Any | None = None
 
     @property
     def drifted(self) -> tuple[str, ...]:
@@ -102,6 +109,9 @@ def conclude(
     target: Sequence[ColumnDrift] | None = None,
     performance: "PerformanceReport | None" = None,
     importances: Mapping[str, float] | None = None,
+    joint: "JointDrift | None" = None,
+    season: Mapping[str, Any] | None = None,
+    estimate: Any | None = None,
 ) -> DriftReport:
     """The verdict on a table from the verdicts on its columns.
 
@@ -124,6 +134,9 @@ def conclude(
         _family(predictions, enough),
         _family(target, enough),
         performance,
+        joint=joint,
+        season=season,
+        estimate=estimate,
     )
     report = replace(report, diagnosis=_diagnose(report))
     return replace(report, reasons=_find_reasons(report, settings), retraining_recommended=_recommends(report))
@@ -174,9 +187,11 @@ def to_document(report: DriftReport) -> dict[str, Any]:
         "current": _extent_document(report.current),
         "columns": _documents(report.columns),
         "quality": [asdict(finding) for finding in report.quality],
-        "joint": None,
+        "season": None if report.season is None else _rounded(dict(report.season)),
+        "joint": None if report.joint is None else _rounded(report.joint.to_dict()),
         **families,
         "performance": None if report.performance is None else _performance_document(report.performance),
+        "estimate": None if report.estimate is None else _rounded(report.estimate.to_dict()),
     }
 
 
