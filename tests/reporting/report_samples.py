@@ -379,3 +379,71 @@ SAMPLES = {
     "failed": failed,
     "wide": wide,
 }
+
+
+def thorough() -> Json:
+    """A run in which everything there is to find was found."""
+    document = full()
+    found, performance = document["drift"], document["drift"]["performance"]
+    found["columns"][0] |= {
+        "since": "2026-11-18T02:00:00+00:00",
+        "p_calibrated": 0.003,
+        "usual": {"chunks": 16, "rows": 1250, "distance": 0.04},
+        "moved": {
+            "quantiles": [{"share": 0.5, "reference": 45.0, "current": 57.0}],
+            "gained": [],
+            "lost": [],
+            "missing": [0.021, 0.024],
+        },
+    }
+    found["season"] = {"by": "weekday", "rows_left_out": 12}
+    pair = {"columns": ["age", "income"], "reference": 0.41, "current": -0.05, "change": -0.46, "p_adjusted": 1e-9}
+    found["joint"] = {
+        "verdict": "drift",
+        "columns": 9,
+        "limit": 0.2,
+        "rows": [20000, 4652],
+        "pairs": [pair | {"status": "drift"}],
+        "reasons": ["Relation drift: age and income, correlation 0.41 before, -0.05 now."],
+        "deep": {
+            "verdict": "drift",
+            "auc": 0.631,
+            "z": 14.2,
+            "limit": 0.55,
+            "rows": [20000, 4652],
+            "columns": [{"name": "plan", "importance": 0.7}],
+            "reasons": ["A classifier tells old rows from new: AUC 0.631, mostly by plan."],
+        },
+    }
+    found["estimate"] = {
+        "verdict": "no_drop",
+        "metric": "accuracy",
+        "baseline": 0.845,
+        "value": 0.829,
+        "band": [0.803, 0.855],
+        "drop": 0.016,
+        "error_model": 0.826,
+        "pape": 0.832,
+        "cbpe": 0.838,
+        "rows": 812,
+        "from": "2026-11-20T00:00:00",
+        "to": "2026-11-21T00:00:00",
+        "outside": 0.004,
+        "track": {"windows": 7, "error": 0.011, "carried_error": 0.019, "reliable": True},
+        "reasons": ["accuracy is estimated at 0.829; it can't see concept drift, only labels can prove it."],
+    }
+    performance["leak"] = {
+        "alarm": True,
+        "evidence": 240000.0,
+        "limit": 100000.0,
+        "rows": 4512,
+        "since": "2026-11-17T00:00:00",
+    }
+    worst = {"column": "plan", "value": "free", "rows": 420, "score": 0.61, "rest": 0.81, "gap": 0.2}
+    performance["slices"] = [worst | {"interval": [0.15, 0.25], "p_value": 1e-8}]
+    performance["reweighted"] = {"value": 0.774, "interval": [0.751, 0.797]}
+    cost = {"total": 31.4, "standard_error": 8.2, "limit": 20.0, "reference_loss": 0.155, "rows": 4512, "backoff": 1}
+    document["excess"] = cost | {"since": "2026-11-17T00:00:00"}
+    document["shadow"] = {"reasons": ["The challenger in shadow has saved 12 wrong decisions so far."]}
+    document["summary"] = "2 of 11 columns drifted."
+    return document

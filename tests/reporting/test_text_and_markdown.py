@@ -11,8 +11,9 @@ from rich.console import Console
 
 from evergreen.reporting.documents import showable
 from evergreen.reporting.markdown import github_outputs, render_markdown
+from evergreen.reporting.paragraph import summarise
 from evergreen.reporting.text import print_rich, render_text
-from evergreen.reporting.words import RELATIVE, headlines, summary, title
+from evergreen.reporting.words import RELATIVE, headlines, title
 
 PAYLOADS = [
     "<script>alert(1)</script>",
@@ -67,7 +68,7 @@ def test_prediction_drift_alone_is_named_and_never_called_no_drift():
     document["drift"]["predictions"]["verdict"] = "drift"
     document["drift"]["retraining_recommended"] = True
     assert headlines(document) == ["PREDICTION DRIFT DETECTED!", "RETRAINING RECOMMENDED"]
-    assert "answers differently" in summary(document)
+    assert "answers differently" in summarise(document)
     assert title(document) == "The model answers differently"
 
 
@@ -92,24 +93,25 @@ def test_the_title_tells_drift_with_and_without_loss_apart(verdict, performance,
 
 
 def test_the_paragraph_tells_the_whole_story_of_a_deploy():
-    assert summary(samples.full()) == (
+    assert summarise(samples.full()) == (
         "2 of 11 columns drifted in 4,652 new rows: avg_transaction_value and plan, which carry 46% of what the model "
         "relies on. On 4,512 labelled rows accuracy is 0.781 (0.769 to 0.793), against a baseline of 0.845: surely "
         "worse than its baseline. A challenger was trained on 20,140 rows in 3.1 s; on the same 4,000 rows its "
-        "accuracy is 0.824 against 0.781 (gain +0.043, +0.031 to +0.055). It is live now, as version 8."
+        "accuracy is 0.824 against 0.781 (gain +0.043, +0.031 to +0.055). It is live now, as version 8. "
+        "To take it back: python src/rollout.py rollback."
     )
 
 
 def test_the_paragraph_says_why_nothing_was_deployed():
-    assert "The champion stays live" in summary(samples.rejected())
-    assert "failed at the gate latency: 95 % of single rows within 4.1 ms" in summary(samples.rejected("latency"))
-    assert "The run failed: The fit ran longer than" in summary(samples.failed())
+    assert "The champion stays live" in summarise(samples.rejected())
+    assert "failed at the gate latency: 95 % of single rows within 4.1 ms" in summarise(samples.rejected("latency"))
+    assert "The run failed: The fit ran longer than" in summarise(samples.failed())
     waiting = samples.waiting()
-    assert "It waits for approval" in summary(waiting)
-    assert summary(samples.bad_data()).startswith(
+    assert "It waits for approval" in summarise(waiting)
+    assert summarise(samples.bad_data()).startswith(
         "The data can't be trusted, so nothing is trained: income: the column is missing"
     )
-    assert "No retraining is needed" not in summary(samples.bad_data())
+    assert "No retraining is needed" not in summarise(samples.bad_data())
     assert "CHALLENGER WAITS FOR APPROVAL" in headlines(waiting)
 
 
@@ -120,23 +122,24 @@ def decided(**decision):
 
 def test_the_paragraph_says_why_nothing_was_trained():
     held = decided(wanted=True, blocked=["Cooling down: 1 of 3 runs have passed.", "The budget is used up."])
-    assert summary(held).endswith(
+    assert (
         "Retraining is wanted but held back: cooling down: 1 of 3 runs have passed. The budget is used up."
+        in summarise(held)
     )
     advised = decided(wanted=True, recommended=True, mode="advise")
-    assert summary(advised).endswith("Retraining is recommended only: mode advise trains nothing by itself.")
+    assert "Retraining is recommended only: mode advise trains nothing by itself." in summarise(advised)
     for wanted in (held, advised):
         assert "RETRAINING RECOMMENDED" in headlines(wanted)
-        assert "No retraining is needed" not in summary(wanted)
-    assert summary(decided()).endswith("No retraining is needed.")
-    assert summary(decided() | {"news": False}).endswith("No rows or labels have come since the last run.")
+        assert "No retraining is needed" not in summarise(wanted)
+    assert "No retraining is needed." in summarise(decided())
+    assert "No rows or labels have come since the last run." in summarise(decided() | {"news": False})
 
 
 def test_drift_that_the_policy_does_not_act_on_is_not_called_no_need():
     document = samples.full() | {"training": None, "comparison": None, "deployed": False}
     document["decision"] = decided()["decision"]
     assert "RETRAINING RECOMMENDED" in headlines(document)
-    assert summary(document).endswith("The policy does not ask for retraining yet.")
+    assert "The policy does not ask for retraining yet." in summarise(document)
 
 
 def test_a_run_without_new_rows_is_nothing_new_and_no_lack_of_evidence():
@@ -146,20 +149,35 @@ def test_a_run_without_new_rows_is_nothing_new_and_no_lack_of_evidence():
     document["drift"]["performance"] |= {"verdict": "not_enough_evidence", "current": None, "labelled_rows": 0}
     assert headlines(document) == ["NOTHING NEW"]
     assert title(document) == "Nothing new"
-    assert summary(document) == "No new rows since the live model's last."
+    assert summarise(document) == "No new rows since the live model's last. Nothing has to be done."
     document |= {"first_model": samples.training(), "deployed": True}
     assert headlines(document) == ["FIRST MODEL DEPLOYED"]
     assert title(document) == "The first model is live"
 
 
+@pytest.mark.parametrize(
+    ("document", "left"),
+    [
+        (samples.failed(), "mend the cause and run again."),
+        (samples.bad_data(), "Mend the data, or set the limit that is named; version 7 goes on answering."),
+        (samples.full() | {"deployed": False, "rolled_back": True}, "the next run looks at it with fresh eyes."),
+        (samples.full(), "To take it back: python src/rollout.py rollback."),
+        (samples.rejected(), "Nothing has to be done."),
+    ],
+    ids=["failed", "bad data", "rolled back", "deployed", "rejected"],
+)
+def test_the_paragraph_ends_with_what_is_left_to_do(document, left):
+    assert summarise(showable(document)).endswith(left)
+
+
 def test_the_paragraph_of_a_first_run_says_how_good_the_model_is():
-    assert summary(samples.first_run()) == (
+    assert summarise(samples.first_run()) == (
         "The first model was trained on 20,140 rows: accuracy 0.860 (0.839 to 0.879) on 1,200 newest rows kept aside. "
-        "It is live now, as version 1."
+        "It is live now, as version 1. Nothing has to be done."
     )
     document = samples.first_run()
     document["first_model"]["baseline"] = {}
-    assert summary(document).startswith("The first model was trained on 20,140 rows. ")
+    assert summarise(document).startswith("The first model was trained on 20,140 rows. ")
 
 
 def test_a_dry_run_says_so_first_and_shows_no_report():
@@ -170,7 +188,7 @@ def test_a_dry_run_says_so_first_and_shows_no_report():
 
 def test_a_failure_with_several_problems_says_all_of_them():
     document = samples.failed() | {"failure": {"kind": "DataError", "message": "a is missing.\nb is text.\n"}}
-    assert "The run failed: a is missing. b is text." in summary(showable(document))
+    assert "The run failed: a is missing. b is text." in summarise(showable(document))
     assert "failure      DataError: a is missing. b is text." in render_text(document)
 
 
@@ -181,7 +199,7 @@ def test_errors_are_reported_as_shares_of_their_baseline_scores_as_they_are():
     document["comparison"] |= {"metric": "log_loss", "gain": 0.543, "interval": [-0.01, 0.6]}
     assert "baseline 0.370, worse by 165%" in render_text(document, width=200)
     assert "gain +54.3% (-1.0% to +60.0%)" in render_text(document, width=200)
-    assert "gain +54.3%, -1.0% to +60.0%" in summary(document)
+    assert "gain +54.3%, -1.0% to +60.0%" in summarise(document)
     assert "drop 0.064" in render_text(samples.full())
     document["drift"]["performance"] |= {"drop": -0.1}
     assert "better by 10%" in render_text(document, width=200)
@@ -194,18 +212,18 @@ def test_the_metrics_written_in_percent_are_those_judged_by_shares():
 
 
 def test_the_paragraph_says_why_the_champion_stays():
-    assert summary(samples.rejected()).endswith("Gain 0.002 is below 0.010. The champion stays live.")
+    assert "Gain 0.002 is below 0.010. The champion stays live." in summarise(samples.rejected())
     document = samples.rejected()
     document["comparison"]["reasons"] = ["a", "The gain may be luck: p = 0.3. The champion stays."]
-    assert summary(document).endswith("). The gain may be luck: p = 0.3. The champion stays live.")
+    assert "). The gain may be luck: p = 0.3. The champion stays live." in summarise(document)
 
 
 def test_one_column_is_one_column_and_what_is_not_judged_is_not_counted():
     document = samples.quiet()
     document["drift"]["columns"] = [samples.column("a"), samples.column("b", "skipped"), samples.column("c", "invalid")]
-    assert summary(document).startswith("The only column did not drift in 4,652 new rows.")
+    assert summarise(document).startswith("The only column did not drift in 4,652 new rows.")
     document["drift"]["columns"] += [samples.column(f"d{i}") for i in range(1499)]
-    assert summary(document).startswith("None of the 1,500 columns drifted in 4,652 new rows.")
+    assert summarise(document).startswith("None of the 1,500 columns drifted in 4,652 new rows.")
 
 
 def test_a_normal_run_fits_a_screen_and_no_line_is_wider_than_asked():

@@ -20,6 +20,7 @@ from evergreen.errors import IntegrityError
 from evergreen.files import digest_of, read_bytes, write_atomic
 from evergreen.reporting import words
 from evergreen.reporting.documents import showable, to_json
+from evergreen.reporting.paragraph import summarise
 from evergreen.verdicts import shows_loss
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def _events(shown: words.Document) -> list[tuple[str, bool, str]]:
 def _alert(event: str, title: str, shown: words.Document) -> Alert:
     """Plain text: a title that says what, one paragraph that says how much, and where to read on."""
     where = ", ".join(str(shown[key]) for key in ("source", "run", "report") if shown.get(key))
-    body = words.summary(shown)[:MAX_BODY]
+    body = summarise(shown)[:MAX_BODY]
     return Alert(event, f"Evergreen: {title}", f"{body} ({where})" if where else body)
 
 

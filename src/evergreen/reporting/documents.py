@@ -17,10 +17,11 @@ MAX_TEXT = 600  # one value from a table may be megabytes; a report needs enough
 COLUMN_KEYS = (
     *("name", "kind", "status", "reason", "statistic", "effect", "threshold", "p_value", "p_adjusted"),
     *("missing_reference", "missing_current", "equivalent_shift", "smallest_shift", "importance", "distribution"),
+    *("p_calibrated", "usual", "moved", "since"),
 )
 PERFORMANCE_KEYS = (
     *("metric", "baseline", "current", "interval", "drop", "drop_interval", "verdict", "reasons", "labelled_rows"),
-    *("labels_needed", "coverage", "floor", "blocks", "scores"),
+    *("labels_needed", "coverage", "floor", "blocks", "scores", "leak", "slices", "reweighted"),
 )
 COMPARISON_KEYS = (
     *("metric", "champion", "challenger", "gain", "interval", "p_value", "winner", "forced", "reasons", "rows"),

@@ -44,6 +44,26 @@ def summarise_run(document: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def mark_since(drift: Mapping[str, Any] | None, entries: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """The drift document with, in each drifted column, `since`: the time of the first run that found it drifted.
+
+    `entries` are the earlier runs of the journal, oldest first. A run that found it calm, or after which another
+    model was live, ends the stretch; runs that judged nothing are passed over. None in a column that drifts anew.
+    """
+    if drift is None:
+        return None
+    first: dict[str, Any] = {}
+    going = {column["name"] for column in drift["columns"] if column["status"] == "drift"}
+    for entry in reversed(entries):
+        if entry.get("deployed") or entry.get("rolled_back") or not going:
+            break
+        if entry.get("verdict") in ("drift", "no_drift"):
+            going &= set(entry.get("drifted") or ())
+            first |= dict.fromkeys(going, entry.get("time"))
+    columns = [{**column, "since": first.get(column["name"])} for column in drift["columns"]]
+    return {**drift, "columns": columns}
+
+
 def build_history(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The `history` part of a run document from the journal's run entries, oldest first.
 

@@ -7,8 +7,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evergreen.reporting import charts, figures, words
+from evergreen.reporting import charts, figures, findings, words
 from evergreen.reporting.documents import showable
+from evergreen.reporting.paragraph import summarise
 from evergreen.reporting.words import Document
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def render_html(document: Mapping[str, Any]) -> str:
         headlines=[(words_, _tone(words_)) for words_ in words.headlines(shown)],
         title=words.title(shown),
         source=shown.get("source") or _sources(shown.get("drift")),
-        summary=words.summary(shown),
+        summary=summarise(shown),
         figures=_figures(shown),
         drift=shown.get("drift") or {},
         performance=words.performance_of(shown),
@@ -53,7 +54,7 @@ def _template() -> "Template":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"w": words, "f": figures, "charts": charts, "marks": words.MARKS}
+    environment.globals |= {"w": words, "f": figures, "found": findings, "charts": charts, "marks": words.MARKS}
     return environment.get_template("report.html.j2")
 
 

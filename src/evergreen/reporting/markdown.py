@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from evergreen.reporting import figures, words
+from evergreen.reporting import figures, findings, words
 from evergreen.reporting.documents import plain, showable
+from evergreen.reporting.paragraph import summarise
 from evergreen.reporting.words import Document
 
 SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#!|~&$:@^])")
@@ -20,12 +21,15 @@ def render_markdown(document: Mapping[str, Any]) -> str:
     shown = showable(document)
     parts = [
         "## " + " · ".join(words.headlines(shown)),
-        escape(words.summary(shown)),
+        escape(summarise(shown)),
         *_reasons(shown),
         *_columns(shown),
+        *_found(findings.lines_about_data(shown.get("drift") or {})),
         *_quality(shown),
         *_performance(shown),
+        *_found(findings.lines_about_performance(shown.get("drift") or {})),
         *_decision(shown),
+        *_found(findings.lines_about_cost(shown)),
         *_gates(shown),
         *_comparison(shown),
         *_model(shown),
@@ -83,6 +87,11 @@ def _column_row(column: Document) -> list[str]:
         escape(" → ".join(missing)),
         escape(figures.percent(column.get("importance"))),
     ]
+
+
+def _found(lines: Iterable[findings.Line]) -> Iterable[str]:
+    if said := [f"{figures.capital(label)}: {text}" for label, text in lines]:
+        yield _bullets(said)
 
 
 def _quality(shown: Document) -> Iterable[str]:

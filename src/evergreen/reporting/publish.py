@@ -12,10 +12,11 @@ from evergreen.files import remove, write_atomic
 from evergreen.registry.journal import past_runs
 from evergreen.registry.store import Store
 from evergreen.reporting.alerts import send_alerts
-from evergreen.reporting.documents import jsonable, plain, to_json
-from evergreen.reporting.history import build_history, summarise_run
+from evergreen.reporting.documents import jsonable, plain, showable, to_json
+from evergreen.reporting.history import build_history, mark_since, summarise_run
 from evergreen.reporting.html import render_html
 from evergreen.reporting.markdown import render_markdown
+from evergreen.reporting.paragraph import summarise
 from evergreen.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -32,8 +33,10 @@ def publish(
     The journal must be written. A report that can't be, or an alert that does not arrive, is logged and
     changes nothing about the run.
     """
+    drift = mark_since(document.get("drift"), past_runs(store.entries()))
     store.record("run", now, **jsonable(summarise_run(document)))
-    told = {**document, "history": build_history(past_runs(store.entries()))}
+    told = {**document, "drift": drift, "history": build_history(past_runs(store.entries()))}
+    told["summary"] = summarise(showable(told))
     folder = settings.path(settings.reports.folder)
     try:
         told["report"] = str(folder / f"{document['run']}.html")

@@ -4,8 +4,9 @@ import textwrap
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from evergreen.reporting import figures, words
+from evergreen.reporting import figures, findings, words
 from evergreen.reporting.documents import plain, showable
+from evergreen.reporting.paragraph import summarise
 from evergreen.reporting.words import Document
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def render_text(document: Mapping[str, Any], *, width: int = 100, verbose: bool 
     """
     shown = showable(document)
     verdict = textwrap.fill("  ".join(words.headlines(shown)), width)
-    paragraph = textwrap.fill(words.summary(shown), width, break_on_hyphens=False)
+    paragraph = textwrap.fill(summarise(shown), width, break_on_hyphens=False)
     details = [_fold(label, text, width) for label, text in lines_of(shown, verbose)]
     return "\n".join([verdict, paragraph, "", *details])
 
@@ -43,9 +44,12 @@ def lines_of(shown: Document, verbose: bool) -> list[Line]:
         *(("reason", reason) for reason in drift.get("reasons") or []),
         *_data_lines(drift),
         *_column_lines(drift, verbose),
+        *findings.lines_about_data(drift),
         *_quality_lines(drift),
         *_performance_lines(drift),
+        *findings.lines_about_performance(drift),
         *_decision_lines(shown.get("decision")),
+        *findings.lines_about_cost(shown),
         *_training_lines("first model", shown.get("first_model"), verbose),
         *_training_lines("training", shown.get("training"), verbose),
         *_comparison_lines(shown.get("comparison"), verbose),
@@ -86,6 +90,8 @@ def _column_line(column: Document, size: int) -> str:
         )
     if column.get("importance"):
         parts.append(f"importance {figures.percent(column['importance'])}")
+    if column["status"] == "drift":
+        parts += findings.moved(column)[:1]
     if column["status"] in ("invalid", "skipped", "not_enough_evidence") and column.get("reason"):
         parts.append(column["reason"])
     return "  ".join(parts)
@@ -211,7 +217,7 @@ def print_rich(document: Mapping[str, Any], console: "Console", *, verbose: bool
     console.print(
         Text("  ".join(words.headlines(shown)), style="bold red" if words.is_alarming(shown) else "bold green")
     )
-    console.print(Padding(Text(words.summary(shown)), (0, 0, 1, 0)))
+    console.print(Padding(Text(summarise(shown)), (0, 0, 1, 0)))
     lines = lines_of(shown, verbose)
     columns = [text for label, text in lines if label == "column"]
     if columns:
