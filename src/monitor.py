@@ -63,8 +63,10 @@ class MonitorResult:
         return any(each is not None and each.outcome == "deployed" for each in (self.first_model, self.retraining))
 
 
-def monitor(settings: "Settings", store: "Store", run: str, now: datetime) -> MonitorResult:
-    """The loop; the caller holds the store's lock."""
+def monitor(
+    settings: "Settings", store: "Store", run: str, now: datetime, table: "Table | None" = None
+) -> MonitorResult:
+    """The loop; the caller holds the store's lock. The table is that of the settings where none is given."""
     from evergreen.data.sources import open_tables
     from evergreen.policy import decide, read_past
     from evergreen.registry.journal import past_runs
@@ -72,7 +74,7 @@ def monitor(settings: "Settings", store: "Store", run: str, now: datetime) -> Mo
 
     store.reconcile(now)
     tell(1, "reading the table")
-    table = open_tables(settings.data, settings.root)
+    table = table or open_tables(settings.data, settings.root)
     result = MonitorResult()
     if store.live_digest() is None:
         tell(2, "there is no live model yet: training the first one")

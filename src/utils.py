@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,6 +110,7 @@ def _live_model(store: "Store") -> dict[str, Any] | None:
     return {"digest": live.digest, "version": live.card.version, "since": live.since} if live else None
 
 
+@cache
 def revision() -> str:
     """The commit of this checkout, for the card of a model; empty where there is none."""
     git = ["git", "-C", str(PROJECT), "describe", "--always", "--dirty", "--abbrev=40"]

@@ -30,6 +30,7 @@ from evergreen.training.estimators import (
 )
 from evergreen.training.importances import measure_importances
 from evergreen.training.search import Scorer, search_params
+from evergreen.training.workshop import own_workshop
 
 if TYPE_CHECKING:
     import pandas
@@ -104,6 +105,8 @@ def fit_in_child(job: FitJob, limits: Limits) -> Fitted:
     configuration does not go with the estimator, and `DataError` when there is nothing to learn.
     """
     logger.info("fitting on %s rows and %s features", f"{len(job.features):,}", job.features.shape[1])
+    if (own := own_workshop()) is not None:
+        return own.fit(job)
     fitted: Fitted = run_in_child(
         fit,
         (job,),
