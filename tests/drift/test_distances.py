@@ -43,6 +43,17 @@ def test_the_normal_tail_is_that_of_scipy(z):
 
 
 @calm
+@given(st.floats(-300, 300), st.floats(0.5, 500))
+def test_the_tail_of_students_t_is_that_of_scipy(value, freedom):
+    assert tails.t_tail(value, freedom) == pytest.approx(stats.t.sf(value, freedom), rel=1e-9, abs=1e-300)
+
+
+def test_the_tail_of_students_t_has_ends():
+    ends = [tails.t_tail(value, 3.0) for value in (-np.inf, -1e200, 0.0, 1e-200, 1e200, np.inf)]
+    assert ends == [1.0, 1.0, 0.5, 0.5, 0.0, 0.0]
+
+
+@calm
 @given(st.integers(1, 300), st.integers(1, 300), st.data())
 def test_fishers_test_is_that_of_scipy(rows, other_rows, data):
     hits, other = data.draw(st.integers(0, rows)), data.draw(st.integers(0, other_rows))

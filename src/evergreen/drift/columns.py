@@ -49,6 +49,9 @@ class ColumnDrift:
             rows), "skipped" (values of this kind are not compared) or "invalid" (can't be compared).
         statistic, effect, threshold: the one that decided, or came nearest to its threshold.
         p_value, p_adjusted: of the test that belongs to it, before and after the correction over columns.
+        p_calibrated: that the distance is one that stretches of the reference have among themselves, where it has
+            enough stretches in order of time; what is corrected is the larger of this and `p_value`.
+        usual: "chunks" stretches of "rows" rows each, 95 % of which lie no further apart than "distance".
         missing_reference, missing_current: missing rates in [0, 1].
         equivalent_shift: the shift of a normal column, in standard deviations, with the same effect.
         smallest_shift: the one that is found with 80 % probability in so many rows; None for categories.
@@ -75,6 +78,8 @@ class ColumnDrift:
     distribution: dict[str, Any] | None = None
     importance: float | None = None
     moved: dict[str, Any] | None = None
+    p_calibrated: float | None = None
+    usual: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)

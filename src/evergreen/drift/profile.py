@@ -42,25 +42,33 @@ SAMPLE_ROWS = 2**16
 
 @dataclass(frozen=True)
 class Profile:
-    """All columns of a stretch of a table, by name, in the order of the table; `start` and `stop` are for people."""
+    """All columns of a stretch of a table, by name, in the order of the table; `start` and `stop` are for people.
+
+    Where the rows have a time, `steadiness` says how far stretches of a reference lie apart (`calibration`) and
+    `seasons` what it was like in each season (`seasons`); both in plain JSON types.
+    """
 
     columns: Mapping[str, ColumnProfile]
     rows: int
     source: str = ""
     start: str | None = None
     stop: str | None = None
+    steadiness: Mapping[str, Any] | None = None
+    seasons: Mapping[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types; of categories the 1000 most frequent labels by name. `from_dict` reads it back."""
         columns = {name: column_to_dict(column) for name, column in self.columns.items()}
         extent = {"rows": self.rows, "source": self.source, "start": self.start, "stop": self.stop}
-        return {"format": 1, **extent, "columns": columns}
+        in_time = {"steadiness": self.steadiness, "seasons": self.seasons}
+        return {"format": 1, **extent, "columns": columns} | {key: value for key, value in in_time.items() if value}
 
     @staticmethod
     def from_dict(document: Mapping[str, Any]) -> "Profile":
         """The profile that `to_dict` wrote, equal in every number."""
         columns = {name: column_from_dict(column) for name, column in document["columns"].items()}
-        return Profile(columns, document["rows"], document["source"], document["start"], document["stop"])
+        extent = (document[name] for name in ("rows", "source", "start", "stop"))
+        return Profile(columns, *extent, document.get("steadiness"), document.get("seasons"))
 
 
 def profile_table(
@@ -132,7 +140,7 @@ def merge(one: Profile, other: Profile) -> Profile:
     if one.columns.keys() != other.columns.keys():
         raise ValueError("profiles of different columns can't be merged")
     columns = {name: merge_columns(column, other.columns[name]) for name, column in one.columns.items()}
-    return replace(one, columns=columns, rows=one.rows + other.rows)
+    return replace(one, columns=columns, rows=one.rows + other.rows, steadiness=None, seasons=None)
 
 
 def _bins(against: Profile | None, name: str) -> NumberProfile | None:
