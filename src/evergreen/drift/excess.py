@@ -5,8 +5,8 @@ With `ref` the loss that a fresh model would have, the excess grows window by wi
     S <- max(0, S + sum(loss - ref))
 
 If the excess per window grows linearly at rate a, the cheapest time between retrainings is sqrt(2c / a), which is
-where S reaches the price c of one; after a jump the rule pays at most about twice what a clairvoyant would (ski rental).
-The same sum over the paired differences of two models tells when the one that is not live would have been worth it.
+where S reaches the price c of one; after a jump the rule pays at most about twice what a clairvoyant would (ski
+rental). The same sum over the paired differences of two models tells when the one in shadow would have paid.
 """
 
 from collections.abc import Sequence

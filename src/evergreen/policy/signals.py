@@ -1,0 +1,98 @@
+"""What the policy is told: of this run, and of the runs before it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from evergreen.drift.excess import Excess, ShadowFinding
+
+
+@dataclass(frozen=True)
+class Signals:
+    """What one run saw of the world and of the live model.
+
+    Attributes:
+        drift, predictions, relations: verdicts on the features, on the model's answers, on the columns together.
+        severity: of data drift, "minor", "moderate" or "major"; `drifted_importance` is the share behind it, in [0, 1].
+        performance: verdict on labelled rows; None without labels. `performance_reason` says it in words.
+        age_days: of the live model.
+        new_rows, new_labelled_rows: since the live model's last row; `trained_rows` it has learned from.
+        news: false when table and settings are as they were at the end of the last run.
+        blocking: one sentence per thing that forbids training.
+        excess: of errors beyond those of a fresh model; None without labels, or where the model's card can't tell.
+        shadow: of the challenger that is watched; None when there is none.
+        estimate: verdict on the performance estimated without labels; None when nothing was estimated.
+        leak: whether errors grow slowly; an alarm, and no reason to retrain by itself.
+        label_lag_runs: runs with new rows that are still without complete labels; None when no labels are coming.
+        bare: what the bare rules of tutorials say, a sentence each (`evergreen.drift.bare_rules`).
+    """
+
+    drift: str
+    severity: str
+    drifted_columns: tuple[str, ...]
+    predictions: str
+    performance: str | None
+    performance_reason: str
+    age_days: float
+    new_rows: int
+    new_labelled_rows: int
+    trained_rows: int
+    news: bool = True
+    blocking: tuple[str, ...] = ()
+    drifted_importance: float = 0.0
+    relations: str = "not_enough_evidence"
+    excess: Excess | None = None
+    shadow: ShadowFinding | None = None
+    estimate: str | None = None
+    estimate_reason: str = ""
+    leak: bool = False
+    label_lag_runs: int | None = 0
+    bare: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PastRun:
+    """What is remembered of one earlier run.
+
+    A rollback counts as a retraining that was not deployed: what the challenger promised did not hold. `gained` tells
+    of a deployed challenger whether it did better than the replaced model in the window after; None: not known.
+    """
+
+    wanted: bool
+    retrained: bool
+    deployed: bool
+    gained: bool | None = None
+
+    @property
+    def brought_gain(self) -> bool | None:
+        """Whether a retraining paid; None for a run without one, and while it isn't known."""
+        if not self.retrained:
+            return None
+        return self.gained if self.deployed else False
+
+
+def read_past(runs: Sequence[Mapping[str, Any]]) -> tuple[PastRun, ...]:
+    """Earlier runs from their journal entries, oldest first; those that found nothing new don't count.
+
+    A challenger that won and waits for a person counts as deployed: it did bring a gain. The first look at the model
+    before the live one (`gained` of a later run) tells whether the deploy paid.
+    """
+    past: list[PastRun] = []
+    live = None
+    for run in runs:
+        if live is not None and past[live].gained is None and not run.get("rolled_back"):
+            past[live] = replace(past[live], gained=run.get("gained"))
+        if not (run.get("news") or run.get("retrained") or run.get("rolled_back")):
+            continue
+        past.append(_read_run(run))
+        if run.get("deployed") and run.get("retrained"):
+            live = len(past) - 1
+    return tuple(past)
+
+
+def _read_run(run: Mapping[str, Any]) -> PastRun:
+    return PastRun(
+        wanted=bool(run.get("wanted")),
+        retrained=bool(run.get("retrained") or run.get("rolled_back")),
+        deployed=(bool(run.get("deployed")) or run.get("outcome") == "staged") and not run.get("rolled_back"),
+    )
