@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from evergreen.data.batches import Batch
     from evergreen.data.sources import Table, Window
     from evergreen.data.windows import Maturity
-    from evergreen.drift.performance import PerformanceCheck
+    from evergreen.drift.performance_check import PerformanceCheck
     from evergreen.drift.verdict import DriftReport
     from evergreen.registry.cards import Card
     from evergreen.registry.store import Store
@@ -191,6 +191,8 @@ def judge_outcomes(
     from evergreen.drift.outcomes import profile_target
     from evergreen.drift.performance import judge_performance
     from evergreen.drift.profile import Profile
+    from evergreen.drift.worst_slices import name_worst_slices
+    from evergreen.registry.describing import contract_of
     from evergreen.scoring.metrics import Score
 
     mature = batch.before(maturity.until) if maturity.labelled_rows else batch.labelled & False
@@ -210,6 +212,15 @@ def judge_outcomes(
         root=settings.root,
         seed=settings.training.seed,
     )
+    performance = name_worst_slices(
+        performance,
+        batch.frame.loc[judged, list(contract_of(card).features)],
+        labels,
+        answers.take(judged),
+        settings,
+        task=card.task,
+        positive=card.positive or None,
+    )
     target = (
         compare_profiles(happened, profile_target(labels, against=happened), settings.drift) if len(labels) else None
     )
@@ -219,8 +230,8 @@ def judge_outcomes(
 def check_model_performance_drift(
     model: Any, X_test: Any, y_test: Any, baseline_accuracy: float, threshold: float = 0.05
 ) -> "PerformanceCheck":
-    """Has the model become worse on labelled rows? See `evergreen.drift.performance`, which does it."""
-    from evergreen.drift.performance import check_model_performance_drift as check
+    """Has the model become worse on labelled rows? See `evergreen.drift.performance_check`, which does it."""
+    from evergreen.drift.performance_check import check_model_performance_drift as check
 
     return check(model, X_test, y_test, baseline_accuracy, threshold)
 

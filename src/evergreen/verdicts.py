@@ -1,6 +1,8 @@
 """What the verdicts on performance mean: one reading for policy, exit codes, reports and alerts."""
 
-LOSSES = ("degraded", "severe", "breach")
+REASONS_TO_RETRAIN = ("degraded", "severe", "breach")
+# A leak is a loss, and too small or too recent to know that a retraining would pay.
+LOSSES = (*REASONS_TO_RETRAIN, "leak")
 
 
 def shows_loss(performance: str | None) -> bool | None:
@@ -12,3 +14,12 @@ def shows_loss(performance: str | None) -> bool | None:
     if performance in LOSSES:
         return True
     return False if performance == "fine" else None
+
+
+def calls_for_retraining(performance: str | None) -> bool:
+    """Whether a verdict on performance is by itself a reason to retrain; a leak only alarms.
+
+    >>> calls_for_retraining("degraded"), calls_for_retraining("leak")
+    (True, False)
+    """
+    return performance in REASONS_TO_RETRAIN

@@ -15,13 +15,13 @@ from statsmodels.stats.proportion import confint_proportions_2indep, proportion_
 
 from evergreen.data.labels import label_text
 from evergreen.data.windows import Maturity
+from evergreen.drift.blocks import score_blocks
 from evergreen.drift.performance import (
-    check_model_performance_drift,
     diagnose,
     drop_bounds,
     judge_performance,
-    score_blocks,
 )
+from evergreen.drift.performance_check import check_model_performance_drift
 from evergreen.errors import DataError, UsageError
 from evergreen.scoring.metrics import METRICS, Score, exact_score, sample_rows, score, score_all
 from evergreen.scoring.predictions import Predictions

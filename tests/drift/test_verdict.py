@@ -8,8 +8,9 @@ import pyarrow as pa
 import pytest
 
 from evergreen.data.quality import Finding
+from evergreen.drift.blocks import BlockScore
 from evergreen.drift.columns import ColumnDrift, compare_profiles
-from evergreen.drift.performance import BlockScore, PerformanceReport
+from evergreen.drift.performance import PerformanceReport
 from evergreen.drift.profile import Profile, profile_arrays
 from evergreen.drift.verdict import conclude, grade_severity, to_document
 from evergreen.settings import DriftSettings

@@ -6,7 +6,10 @@ the current score, oriented so that positive is worse; for metrics without an up
 
     severe    l > max_drop                  breach   the score is surely beyond the floor
     degraded  l > 0 and d >= max_drop       fine     u < max_drop
+    leak      none of these losses, but the evidence of a slow one has reached its limit (`evergreen.drift.leak`)
     else      not enough evidence, with the number of labels that would do
+
+A leak goes before "fine": what is small over the whole window may be large, and growing, in its newest rows.
 
 Intervals: Newcombe's for shares such as accuracy, DeLong's variance for AUC, Welch's for means of losses,
 moving blocks for regression (`evergreen.scoring.intervals`).
@@ -20,41 +23,29 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evergreen.drift import performance_words as words
-from evergreen.drift.label_bias import labels_biased, model_scores
+from evergreen.drift.blocks import BlockScore, score_blocks
+from evergreen.drift.label_bias import Reweighted, labels_biased, model_scores, reweigh
+from evergreen.drift.leak import Leak, find_leak
 from evergreen.scoring import intervals
-from evergreen.scoring.measures import Sample
 from evergreen.scoring.metrics import (
     Metric,
     Score,
     bounds,
-    exact_score,
     metric_named,
     sample_rows,
     score_sample,
     score_samples,
     worse_by,
 )
-from evergreen.scoring.predictions import Predictions, predict
+from evergreen.scoring.predictions import Predictions
 from evergreen.settings import PerformanceSettings
 from evergreen.verdicts import shows_loss
 
 if TYPE_CHECKING:
     from evergreen.data.windows import Maturity
+    from evergreen.drift.worst_slices import WorstSlice
 
 AUTO_FLOOR = {"accuracy": 0.80}
-MAX_BLOCKS = 20
-
-
-@dataclass(frozen=True)
-class BlockScore:
-    """The score of one stretch of the labelled rows; `start` and `stop` are its first and last time or row."""
-
-    start: str | int
-    stop: str | int
-    rows: int
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -64,7 +55,7 @@ class PerformanceReport:
     Attributes:
         metric, higher_is_better, relative: what is judged, its direction, and whether drops are shares.
         max_drop: the limit.
-        verdict: "severe", "breach", "degraded", "fine", "not_enough_evidence" or "biased_labels".
+        verdict: "severe", "breach", "degraded", "leak", "fine", "not_enough_evidence" or "biased_labels".
         baseline, current: scores of the metric; None when there is none.
         interval: two-sided, of `current`.
         drop, drop_interval: positive is worse; a share of the baseline when `relative`; two-sided.
@@ -76,6 +67,9 @@ class PerformanceReport:
         floor: what the score must reach (a ceiling for lower-is-better metrics); None when off.
         blocks: the score over time.
         scores, baselines: every metric these rows can tell, and the baselines of the card.
+        leak: evidence of a slow loss; None where the rows have no order, or their losses can't be watched.
+        reweighted: the score with the labelled rows weighted to be like all rows; only where labels are biased.
+        slices: groups of rows that are surely and materially worse than the others, the worst first.
     """
 
     metric: str
@@ -98,6 +92,9 @@ class PerformanceReport:
     scores: dict[str, Score] = field(default_factory=dict)
     baselines: dict[str, Score] = field(default_factory=dict)
     from_labels: bool = True
+    leak: Leak | None = None
+    reweighted: Reweighted | None = None
+    slices: "tuple[WorstSlice, ...]" = ()
 
 
 def judge_performance(
@@ -120,7 +117,8 @@ def judge_performance(
         y: (n,) labels in time order, none missing; text for classification, numbers for regression.
         predictions: of the model for the same rows.
         baseline: the model's scores by metric, from its card.
-        times: (n,) time or row number of each row, for the blocks of the report.
+        times: (n,) time or row number of each row, for the blocks of the report; without it the order of the rows
+            means nothing, and no slow loss is looked for.
         maturity: of the window, for its coverage and the reason why newer rows aren't judged yet.
         unlabelled: the model's predictions for the rows of the same mature part that have no label; where
             they differ from the labelled ones the labels are a biased choice and nothing is judged.
@@ -150,9 +148,14 @@ def judge_performance(
         blocks=score_blocks(metric, sample, times, settings, seed),
         scores=score_samples(task, sample, settings, root, seed),
     )
-    bias = labels_biased(model_scores(predictions), model_scores(unlabelled), settings.max_drop) if unlabelled else None
-    if bias and bias.biased:
-        return replace(report, verdict="biased_labels", reasons=_sentences(words.biased(bias, len(y)), unripe))
+    if unlabelled is not None and len(unlabelled):
+        bias = labels_biased(model_scores(predictions), model_scores(unlabelled), settings.max_drop)
+        if bias.biased:
+            weighed = reweigh(metric, baseline, sample, predictions, unlabelled, settings.confidence)
+            told = _sentences(words.biased(bias, len(y)), words.reweighted(weighed, settings.confidence), unripe)
+            return replace(report, verdict="biased_labels", reasons=told, reweighted=weighed)
+    if times is not None:
+        report = replace(report, leak=find_leak(metric, baseline, sample, times, settings))
     report = _judge(report, metric, base, score_sample(metric, sample, settings.confidence, seed), settings)
     return replace(report, reasons=_sentences(*report.reasons, unripe))
 
@@ -188,12 +191,17 @@ def _judge_drop(
 ) -> PerformanceReport:
     drop = worse_by(metric, base.value, current.value)
     surely = drop_bounds(metric, base, current, _one_sided(settings.confidence))
-    verdict = _verdict(drop, surely, beyond, settings.max_drop)
+    leaking = report.leak is not None and report.leak.alarm
+    verdict = _verdict(drop, surely, settings.max_drop, beyond=beyond, leaking=leaking)
     interval = drop_bounds(metric, base, current, settings.confidence)
     # Twice, because in a comparison both models' scores are uncertain; the lower end, because the loss is too.
     enough = labels_for(metric, base, current, interval[0]) if interval[0] > 0 else None
     report = replace(report, drop=drop, drop_interval=interval, verdict=verdict, rows_to_prove=enough and 2 * enough)
-    said = words.drop_words(report, settings.confidence), words.verdict_words(verdict, surely, report)
+    said = (
+        words.drop_words(report, settings.confidence),
+        words.verdict_words(verdict, surely, report),
+        words.leak_words(report.leak) if report.leak and report.leak.alarm else "",
+    )
     if verdict != "not_enough_evidence":
         return replace(report, reasons=_sentences(*said))
     needed = labels_for(metric, base, current, settings.max_drop)
@@ -210,13 +218,15 @@ def _sentences(*parts: str) -> tuple[str, ...]:
     return tuple(part for part in parts if part)
 
 
-def _verdict(drop: float, surely: tuple[float, float], beyond: bool, max_drop: float) -> str:
+def _verdict(drop: float, surely: tuple[float, float], max_drop: float, *, beyond: bool, leaking: bool) -> str:
     if surely[0] > max_drop:
         return "severe"
     if beyond:
         return "breach"
     if surely[0] > 0 and drop >= max_drop:
         return "degraded"
+    if leaking:
+        return "leak"
     return "fine" if surely[1] < max_drop else "not_enough_evidence"
 
 
@@ -264,27 +274,6 @@ def labels_for(metric: Metric, base: Score, current: Score, max_drop: float) -> 
     return intervals.labels_needed(current.standard_error**2 * current.rows, base.standard_error, drop)
 
 
-def score_blocks(
-    metric: Metric, sample: Sample, times: np.ndarray | None, settings: PerformanceSettings, seed: int = 0
-) -> tuple[BlockScore, ...]:
-    """The score over time: at most 20 blocks of equally many rows, at least `min_labels` in each."""
-    rows = len(sample.truth)
-    keys = np.arange(rows) if times is None else np.asarray(times)
-    parts = np.array_split(np.arange(rows), max(1, min(MAX_BLOCKS, rows // settings.min_labels)))
-    scored = [(part, score_sample(metric, sample.take(part), settings.confidence, seed)) for part in parts]
-    return tuple(
-        BlockScore(_plain(keys[part[0]]), _plain(keys[part[-1]]), len(part), found.value, found.low, found.high)
-        for part, found in scored
-        if found.defined
-    )
-
-
-def _plain(key: Any) -> str | int:
-    if isinstance(key, np.datetime64):
-        return str(np.datetime_as_string(key, unit="s"))
-    return int(key) if isinstance(key, int | np.integer) else key.isoformat()
-
-
 def _coverage(labelled: int, maturity: "Maturity | None", unlabelled: Predictions | None) -> float | None:
     if maturity is not None:
         return maturity.coverage
@@ -304,78 +293,4 @@ def diagnose(drifted: bool | None, performance_verdict: str | None) -> str:
     lost = shows_loss(performance_verdict)
     if drifted is None or lost is None:
         return words.undiagnosed(drifted, lost)
-    return words.DIAGNOSES[drifted, lost]
-
-
-@dataclass(frozen=True)
-class PerformanceCheck:
-    """What `check_model_performance_drift` found; printing it prints its text.
-
-    Attributes:
-        drifted: True or False when that is sure, None when there is not enough evidence.
-        verdict, baseline, current, drop, drop_interval, labelled_rows: as in `PerformanceReport`.
-        text: the finding in words.
-    """
-
-    drifted: bool | None
-    verdict: str
-    metric: str
-    baseline: float
-    current: float | None
-    drop: float | None
-    drop_interval: tuple[float, float] | None
-    labelled_rows: int
-    text: str
-
-    def __str__(self) -> str:
-        return self.text
-
-
-def check_model_performance_drift(
-    model: Any, X_test: Any, y_test: Any, baseline_accuracy: float, threshold: float = 0.05
-) -> PerformanceCheck:
-    """Has a model become worse than a known score? For a notebook, or any script of one's own.
-
-    Args:
-        model: any fitted object with scikit-learn's `predict`.
-        X_test: (n, features) frame or array of new rows.
-        y_test: (n,) or (n, 1) labels of any type; none missing. With fewer than 50 nothing is judged.
-        baseline_accuracy: the score the model had; accuracy for a classifier, R² for a regressor. How
-            many rows it was measured on isn't known, so it counts as exact.
-        threshold: largest acceptable drop.
-
-    >>> from sklearn.dummy import DummyClassifier
-    >>> model = DummyClassifier(strategy="constant", constant=1).fit([[0], [0]], [0, 1])
-    >>> check = check_model_performance_drift(model, [[0]] * 100, [1.0] * 70 + [0.0] * 30, 0.90)
-    >>> check.verdict, check.drifted, round(check.drop, 2)
-    ('severe', True, 0.2)
-    """
-    task, metric = ("regression", "r2") if _predicts_numbers(model, X_test) else ("classification", "accuracy")
-    settings = PerformanceSettings(metric=metric, max_drop=threshold, min_score="off")
-    report = judge_performance(
-        np.asarray(y_test).ravel(),
-        predict(model, X_test, task),
-        baseline={metric: exact_score(metric, float(baseline_accuracy))},
-        settings=settings,
-        task=task,
-    )
-    drifted = shows_loss(report.verdict)
-    return PerformanceCheck(
-        drifted,
-        report.verdict,
-        metric,
-        float(baseline_accuracy),
-        report.current,
-        report.drop,
-        report.drop_interval,
-        report.labelled_rows,
-        words.check_words(report, drifted),
-    )
-
-
-def _predicts_numbers(model: Any, X: Any) -> bool:
-    """Whether a model is a regressor; told from its answers, as it may come from any library."""
-    if hasattr(model, "classes_"):
-        return False
-    answers = np.asarray(model.predict(X[:100]))
-    return answers.dtype.kind == "f" and not np.array_equal(answers, np.round(answers))
+    return words.LEAK_DIAGNOSES[drifted] if performance_verdict == "leak" else words.DIAGNOSES[drifted, lost]

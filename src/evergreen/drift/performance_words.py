@@ -2,12 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from evergreen.drift.label_bias import LabelBias
+from evergreen.drift.label_bias import LabelBias, Reweighted
+from evergreen.drift.leak import Leak
 from evergreen.scoring.metrics import Score
 
 if TYPE_CHECKING:
     from evergreen.data.windows import Maturity
     from evergreen.drift.performance import PerformanceReport
+    from evergreen.drift.worst_slices import WorstSlice
 
 DIAGNOSES = {
     (True, True): "Drift and loss: the data has changed and the model has become worse. Retrain.",
@@ -15,6 +17,10 @@ DIAGNOSES = {
     (False, True): "Loss without drift: the same inputs have other outcomes now (concept change). "
     "Retrain on the newest data.",
     (False, False): "Neither drift nor loss: nothing to do.",
+}
+LEAK_DIAGNOSES = {
+    True: "Drift and a leak: the data has changed and the model loses slowly, not surely beyond its limit yet. Watch.",
+    False: "A leak without drift: the same inputs slowly get other outcomes, not surely beyond the limit yet. Watch.",
 }
 DATA_WORDS = {True: "the data has changed", False: "the data has not changed", None: "whether the data has changed"}
 LOSS_WORDS = {True: "the model has become worse", False: "the model holds", None: "whether the model holds"}
@@ -108,6 +114,45 @@ def missing_words(needed: int | None, report: "PerformanceReport", base: Score) 
     if needed > report.labelled_rows:
         return f"To find a loss of {limit} takes about {needed:,} labelled rows; there are {report.labelled_rows:,}."
     return ""
+
+
+def leak_words(leak: Leak) -> str:
+    """Since when the model loses, how much, and how sure that is."""
+    loss, now, most = "its error rate", f"{100 * leak.found:.1f}%", f"{100 * leak.allowed:.1f}%"
+    if leak.metric != "accuracy":
+        loss, now, most = f"its {leak.metric}", number(leak.found), number(leak.allowed)
+    return (
+        f"A leak: since {leak.since} {loss} has been {now}; its baseline and the tolerance allow {most} "
+        f"(performance.leak_tolerance). The evidence has grown to {evidence_words(leak.evidence)}, and the limit is "
+        f"{leak.limit:,.0f} (performance.labels_per_false_alarm)."
+    )
+
+
+def slice_words(worst: "WorstSlice") -> str:
+    """Where the model is at its worst."""
+    return (
+        f"It is at its worst where {worst.column} is {worst.value}: {worst.metric} {number(worst.score)} on "
+        f"{worst.rows:,} rows, {number(worst.rest)} on all others."
+    )
+
+
+def evidence_words(evidence: float) -> str:
+    """A number that may be astronomic.
+
+    >>> evidence_words(123456.7), evidence_words(3.2e45)
+    ('123,457', 'more than a billion')
+    """
+    return f"{evidence:,.0f}" if evidence < 1e9 else "more than a billion"
+
+
+def reweighted(weighed: Reweighted, confidence: float) -> str:
+    """What the score would be if the labelled rows were like all rows."""
+    before = f", baseline {number(weighed.baseline)}" if weighed.baseline is not None else ""
+    low, high = (number(end) for end in weighed.interval)
+    return (
+        f"Weighted to the model's scores of all rows, {weighed.metric} is {number(weighed.value)} "
+        f"({percent(confidence)} interval {low} to {high}{before}); shown, not judged."
+    )
 
 
 def no_floor(base: Score) -> str:

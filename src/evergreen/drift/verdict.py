@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from evergreen.drift.columns import ColumnDrift
 from evergreen.drift.profile import Profile
-from evergreen.verdicts import shows_loss
+from evergreen.verdicts import calls_for_retraining, shows_loss
 
 if TYPE_CHECKING:
     from evergreen.data.quality import Finding
@@ -213,7 +213,8 @@ def _diagnose(report: DriftReport) -> str | None:
 
 def _recommends(report: DriftReport) -> bool:
     families = (report.verdict, report.predictions.verdict if report.predictions else "")
-    return ("drift" in families or report.lost) and not any(finding.blocking for finding in report.quality)
+    lost = report.performance is not None and calls_for_retraining(report.performance.verdict)
+    return ("drift" in families or lost) and not any(finding.blocking for finding in report.quality)
 
 
 def _impact(column: ColumnDrift) -> tuple[int, float, float]:
@@ -321,7 +322,12 @@ def _performance_document(report: "PerformanceReport") -> dict[str, Any]:
         }
         for name, score in report.scores.items()
     }
-    return _rounded({name: getattr(report, name) for name in names} | {"blocks": blocks, "scores": scores})
+    found = {
+        "leak": None if report.leak is None else asdict(report.leak),
+        "reweighted": None if report.reweighted is None else asdict(report.reweighted),
+        "slices": [asdict(group) for group in report.slices],
+    }
+    return _rounded({name: getattr(report, name) for name in names} | {"blocks": blocks, "scores": scores} | found)
 
 
 def _rounded(value: Any) -> Any:

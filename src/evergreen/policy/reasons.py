@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from evergreen.drift.excess import Excess
 from evergreen.policy.signals import Signals
 from evergreen.settings import PolicySettings
-from evergreen.verdicts import shows_loss
+from evergreen.verdicts import calls_for_retraining
 
 SEVERITIES = ("minor", "moderate", "major")
 SURE = 1.5  # standard errors that the excess must reach, whatever it costs: less is noise
@@ -96,7 +96,7 @@ def _unlabelled_drift_reasons(signals: Signals, settings: PolicySettings) -> lis
 
 
 def _performance_reasons(signals: Signals, settings: PolicySettings) -> list[str]:
-    return [signals.performance_reason] if shows_loss(signals.performance) else []
+    return [signals.performance_reason] if calls_for_retraining(signals.performance) else []
 
 
 def _severe_reasons(signals: Signals, settings: PolicySettings) -> list[str]:
@@ -141,6 +141,7 @@ def explain_calm(signals: Signals, settings: PolicySettings, limit: float | None
     performance = {
         None: "performance can't be judged yet",
         "fine": "performance is within its limit",
+        "leak": "no loss beyond the limit has been shown",
         "not_enough_evidence": "no loss of performance has been shown",
         "biased_labels": "the labels that have come so far are not representative",
     }.get(signals.performance, "the preset does not act on the loss")

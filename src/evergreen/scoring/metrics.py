@@ -37,6 +37,7 @@ class Metric:
         relative: a drop is a share of the baseline (metrics without an upper bound), else a difference.
         needs_probabilities: it is not defined for a model that predicts classes only.
         measure: the formula.
+        losses: of single rows, where the metric is their mean (accuracy: 1 minus it); else None.
     """
 
     name: str
@@ -45,16 +46,17 @@ class Metric:
     relative: bool
     needs_probabilities: bool
     measure: Measure
+    losses: Losses | None = None
 
 
 def _mean(name: str, tasks: str, losses: Losses, relative: bool = True, probabilities: bool = False) -> Metric:
     measure = _needing_probabilities(name, mean_of(losses)) if probabilities else mean_of(losses)
-    return Metric(name, tuple(tasks.split()), False, relative, probabilities, measure)
+    return Metric(name, tuple(tasks.split()), False, relative, probabilities, measure, losses)
 
 
-def _share(name: str, measure: Measure, probabilities: bool = False) -> Metric:
+def _share(name: str, measure: Measure, probabilities: bool = False, losses: Losses | None = None) -> Metric:
     measure = _needing_probabilities(name, measure) if probabilities else measure
-    return Metric(name, ("classification",), True, False, probabilities, measure)
+    return Metric(name, ("classification",), True, False, probabilities, measure, losses)
 
 
 def _needing_probabilities(name: str, measure: Measure) -> Measure:
@@ -73,7 +75,7 @@ def _no_costs(sample: Sample) -> np.ndarray:
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        _share("accuracy", measures.accuracy),
+        _share("accuracy", measures.accuracy, losses=measures.misses),
         _share("balanced_accuracy", measures.balanced_accuracy),
         _share("precision", measures.precision),
         _share("recall", measures.recall),
@@ -91,6 +93,13 @@ METRICS: dict[str, Metric] = {
     )
 }
 AUTO = {"classification": "accuracy", "regression": "mae"}
+
+
+def row_losses(metric: Metric, sample: Sample) -> tuple[Metric, np.ndarray]:
+    """The metric, or where it is no mean over rows accuracy or mean absolute error instead, and its losses, (n,)."""
+    meant = metric if metric.losses is not None else METRICS[AUTO["classification" if sample.classes else "regression"]]
+    assert meant.losses is not None
+    return meant, meant.losses(sample)
 
 
 @dataclass(frozen=True)
@@ -152,16 +161,16 @@ def metric_named(settings: PerformanceSettings, task: str, root: Path = Path()) 
 def _configured(metric: Metric, settings: PerformanceSettings, root: Path) -> Metric:
     if metric.name == "pinball":
         losses = measures.pinball_losses(settings.quantile)
-        return replace(metric, measure=mean_of(losses))
+        return replace(metric, measure=mean_of(losses), losses=losses)
     if metric.name != "cost":
         return metric
     if bool(settings.cost_matrix) == bool(settings.cost_function):
         raise UsageError(NEEDS_COSTS)
     if settings.cost_matrix:
         losses = costs.matrix_losses(settings.cost_matrix)
-        return replace(metric, tasks=("classification",), measure=mean_of(losses))
+        return replace(metric, tasks=("classification",), measure=mean_of(losses), losses=losses)
     function = costs.load_function(settings.cost_function, root)
-    return replace(metric, measure=costs.measure_function(function))
+    return replace(metric, measure=costs.measure_function(function), losses=None)
 
 
 def sample_rows(y: Any, predictions: Predictions, positive: str | None = None) -> Sample:
