@@ -207,7 +207,7 @@ class PromotionSettings(Section):
     max_size_mb: Annotated[float, Field(gt=0)] = 500.0
 
 
-# After a trigger by cost, what is not surely worse is the better bet: it has not yet learned the newest rows.
+# After a trigger by cost, what is no worse is the better bet: it has not yet learned the newest rows.
 PRESET_GATES = {"cost": "non_inferior", "naive": "tutorial"}
 
 

@@ -1,8 +1,10 @@
 import json
+import math
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import binom
 
 from evergreen.errors import IntegrityError, UsageError
 from evergreen.scoring.measures import Sample
@@ -10,7 +12,7 @@ from evergreen.scoring.metrics import METRICS
 from evergreen.scoring.predictions import Predictions
 from evergreen.settings import PromotionSettings
 from evergreen.training.comparison import Contender, compare_models, decide
-from evergreen.training.evidence import measure_gain
+from evergreen.training.evidence import Gain, measure_gain
 
 CLASSES = ("0", "1")
 
@@ -60,8 +62,10 @@ def compare_counts(rows, better, worse, **options):
         ("superior", 1000, 0, 0, "champion", "A tie: the champion stays."),
         ("superior", 199, 60, 0, "undecided", "199 rows are too few to decide: 200 are needed (promotion.min_rows)"),
         ("superior", 200, 60, 0, "challenger", "is not luck"),
-        ("non_inferior", 1000, 30, 35, "challenger", "not surely worse (with 95% certainty it gains at most 0.00826)"),
-        ("non_inferior", 1000, 30, 42, "undecided", "loses 0.01 or more (promotion.min_improvement), if not surely"),
+        ("non_inferior", 1000, 36, 30, "challenger", "surely does not lose 0.01 (promotion.min_improvement): with 95%"),
+        ("non_inferior", 1000, 12, 12, "champion", "A tie"),
+        ("non_inferior", 1000, 11, 12, "challenger", "it gains at least -0.00889"),
+        ("non_inferior", 1000, 30, 35, "undecided", "can't rule out that it loses 0.01 (promotion.min_improvement)"),
         ("non_inferior", 1000, 2, 11, "champion", "surely worse"),
         ("non_inferior", 1000, 20, 20, "champion", "A tie"),
         ("tutorial", 1000, 60, 50, "challenger", "does not ask whether it is luck"),
@@ -259,6 +263,9 @@ def promoted(rows, gain, gate, *, trials, seed, candidates=1):
         (10_000, 0.0, "superior", 0, 0.005),
         (10_000, 0.02, "superior", 0.99, 1),
         (2000, 0.02, "superior", 0.85, 1),
+        (500, 0.02, "non_inferior", 0.70, 0.85),
+        (2000, 0.02, "non_inferior", 0.98, 1),
+        (2000, -0.01, "non_inferior", 0.02, 0.08),
         (10_000, 0.02, "non_inferior", 0.99, 1),
         (10_000, -0.01, "non_inferior", 0, 0.06),
         (10_000, 0.0, "non_inferior", 0.9, 1),
@@ -266,6 +273,46 @@ def promoted(rows, gain, gate, *, trials, seed, candidates=1):
 )
 def test_models_are_promoted_about_as_often_as_they_should_be(rows, gain, gate, low, high):
     assert low <= promoted(rows, gain, gate, trials=400, seed=rows) <= high
+
+
+def exactly_promoted(rows, gain, gate, discordant=0.08):
+    """The same share without chance: every outcome of 200 rows that matters, by its probability."""
+    accuracy, promotion = METRICS["accuracy"], PromotionSettings(gate=gate)
+    right = (discordant + gain) / 2 / discordant
+    total = 0.0
+    for differing in range(1, 45):
+        weight = binom.pmf(differing, rows, discordant)
+        for better in range(differing + 1):
+            worse = differing - better
+            error = math.sqrt(differing - (better - worse) ** 2 / rows) / rows
+            found = Gain(0.8, 0.8, (better - worse) / rows, -1, 1, error, binom.sf(better - 1, differing, 0.5))
+            if decide(found, rows, accuracy, promotion)[0] == "challenger":
+                total += weight * binom.pmf(better, differing, right)
+    return total
+
+
+@pytest.mark.parametrize(
+    ("gain", "gate", "low", "high"),
+    [
+        (-0.01, "superior", 0.005, 0.015),
+        (-0.01, "non_inferior", 0.04, 0.06),
+        (-0.01, "tutorial", 0.15, 0.25),
+        (0.0, "non_inferior", 0.10, 0.16),
+        (0.02, "non_inferior", 0.42, 0.48),
+        (0.02, "superior", 0.16, 0.22),
+    ],
+)
+def test_of_200_rows_the_share_of_promotions_is_known_exactly(gain, gate, low, high):
+    assert low <= exactly_promoted(200, gain, gate) <= high
+
+
+def test_calibration_is_told_for_both_models_where_they_give_probabilities():
+    truth = np.array(["1"] * 700 + ["0"] * 300, dtype=object)
+    said = np.full(1000, "1", dtype=object)
+    honest, boastful = (np.tile([1 - p, p], (1000, 1)) for p in (0.7, 0.95))
+    comparison = compare(Predictions(said, boastful, CLASSES), Predictions(said, honest, CLASSES), truth, "accuracy")
+    assert comparison.scores["calibration_error"] == pytest.approx({"champion": 0.25, "challenger": 0.0})
+    assert comparison.scores["log_loss"]["champion"] > comparison.scores["log_loss"]["challenger"]
 
 
 def test_the_best_of_twenty_equal_challengers_is_rarely_promoted():

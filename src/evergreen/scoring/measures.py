@@ -12,6 +12,8 @@ import numpy as np
 
 from evergreen.scoring.intervals import auc_contributions
 
+CALIBRATION_BINS = 10
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -221,6 +223,23 @@ def _one_against_rest(
     return Measurement(
         float(np.mean([value for value, _ in parts])), np.mean([shares for _, shares in parts], axis=0), support
     )
+
+
+def calibration_error(sample: Sample) -> float:
+    """Expected calibration error in [0, 1]: how far the predicted class is from being right as often as was said.
+
+    The rows are cut by that probability into 10 bins of equal width; |share right − mean probability| is averaged
+    over the rows (Naeini, Cooper and Hauskrecht 2015; Guo et al. 2017).
+
+    >>> sure = np.array([[0.1, 0.9]] * 10)
+    >>> round(calibration_error(Sample(np.array([1] * 7 + [0] * 3), np.ones(10, int), sure, ("no", "yes"), 1)), 3)
+    0.2
+    """
+    assert sample.probabilities is not None
+    said = sample.probabilities[np.arange(len(sample.truth)), sample.predicted]
+    bins = np.minimum((said * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    right = (sample.truth == sample.predicted) - said
+    return float(np.abs(np.bincount(bins, weights=right, minlength=CALIBRATION_BINS)).sum() / len(said))
 
 
 def _average_precision(positive: np.ndarray, scores: np.ndarray) -> tuple[float, np.ndarray]:

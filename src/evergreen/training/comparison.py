@@ -1,8 +1,8 @@
 """Is the challenger really better? Both models' answers for the same rows, which neither has learned from.
 
 The rule is `promotion.gate`: *superior* asks for a gain that is large enough and not luck, *non_inferior*
-lets in what is not surely worse, *tutorial* looks at the bare number. Always: ties keep the champion, a
-group of rows that is surely worse blocks, and too few rows decide nothing.
+lets in what surely is no worse than by the margin, *tutorial* looks at the bare number. Always: ties keep the
+champion, a group of rows that is surely worse blocks, and too few rows decide nothing.
 """
 
 import math
@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from evergreen.errors import IntegrityError
-from evergreen.scoring.measures import Sample
+from evergreen.scoring.measures import Sample, calibration_error
 from evergreen.scoring.metrics import METRICS, Metric, sample_rows
 from evergreen.scoring.predictions import Predictions
 from evergreen.training.evidence import Gain, measure_gain
@@ -50,7 +50,7 @@ class Comparison:
             by the number of candidates.
         winner: "undecided" when the rows can't tell; the champion stays as for "champion".
         slices: groups of rows, each "ok", "worse" (which blocks) or "unknown".
-        scores: every metric that applies, for both.
+        scores: every metric that applies, for both; with probabilities the "calibration_error" too.
     """
 
     metric: str
@@ -201,16 +201,20 @@ def _decide_superior(
 def _decide_non_inferior(
     gain: Gain, metric: Metric, promotion: "PromotionSettings", candidates: int
 ) -> tuple[Winner, tuple[str, ...]]:
-    margin = _amount(promotion.min_improvement, metric)
-    upper = gain.value + float(ndtri(1 - promotion.alpha)) * gain.standard_error
-    bound = f"with {1 - promotion.alpha:.0%} certainty it gains at most {_amount(upper, metric)}"
-    if upper <= 0:
-        return "champion", (f"The challenger is surely worse: {bound}.",)
-    if gain.value <= -promotion.min_improvement + ROUNDING:
-        return "undecided", (f"It loses {margin} or more (promotion.min_improvement), if not surely: {bound}.",)
-    return "challenger", (
-        f"It is not surely worse ({bound}), nor does it lose {margin} or more: this gate lets it in.",
-    )
+    """Let in what surely loses less than the margin, unless it is surely worse all the same.
+
+    The bound has to be on the safe side: a rule that only asks the bare gain to lie above the margin promotes a
+    model that is 1 point worse in 45 % of comparisons on 200 rows; this one in 5 %, whatever their number.
+    """
+    margin = f"{_amount(promotion.min_improvement, metric)} (promotion.min_improvement)"
+    half = float(ndtri(1 - promotion.alpha)) * gain.standard_error
+    surely = f"with {1 - promotion.alpha:.0%} certainty it gains"
+    if gain.value + half <= 0:
+        return "champion", (f"The challenger is surely worse: {surely} at most {_amount(gain.value + half, metric)}.",)
+    least = f"{surely} at least {_amount(gain.value - half, metric)}"
+    if gain.value - half <= -promotion.min_improvement + ROUNDING:
+        return "undecided", (f"The rows can't rule out that it loses {margin}: {least}. The champion stays.",)
+    return "challenger", (f"It surely does not lose {margin}: {least}. This gate asks for no more.",)
 
 
 def _decide_tutorial(
@@ -270,6 +274,9 @@ def _score_both(metric: Metric, champion: Sample, challenger: Sample) -> dict[st
         name: {"champion": each.measure(champion).value, "challenger": each.measure(challenger).value}
         for name, each in (chosen | {metric.name: metric}).items()
     }
+    if task == "classification" and probabilities:
+        pair = champion, challenger
+        values["calibration_error"] = dict(zip(("champion", "challenger"), map(calibration_error, pair), strict=True))
     return {name: pair for name, pair in values.items() if np.isfinite(list(pair.values())).all()}
 
 
