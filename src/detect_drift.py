@@ -71,7 +71,7 @@ def check_data_drift(
     tables = [
         open_table(str(data), settings.data, Path.cwd())
         if isinstance(data, str | Path)
-        else table_of(data, name, settings.data.missing)
+        else table_of(data, name, settings.data)
         for data, name in ((reference, "reference"), (current, "current"))
     ]
     return compare_tables(tables[0], tables[1], settings, target)

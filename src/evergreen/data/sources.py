@@ -7,7 +7,7 @@ exactly. Reading is streamed: only the columns asked for, a chunk of rows at a t
 import logging
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import accumulate
 from pathlib import Path
@@ -95,6 +95,18 @@ class Table:
             pa.concat_tables(tables) if tables else pa.table({name: pa.nulls(0, self.types[name]) for name in columns})
         )
         return whole.unify_dictionaries().to_pandas()
+
+    def only(self, keep: np.ndarray) -> "Table":
+        """The same table with only the rows of a mask, (rows,) bool; still read chunk by chunk."""
+        ends = list(accumulate(self._chunks.sizes))
+        masks = [keep[end - size : end] for end, size in zip(ends, self._chunks.sizes, strict=True)]
+        filled = [index for index, mask in enumerate(masks) if mask.any()]
+
+        def read(index: int, columns: Sequence[str]) -> pa.Table:
+            return self._chunks.read(filled[index], columns).filter(from_mask(masks[filled[index]]))
+
+        chunks = Chunks(self._chunks.types, tuple(int(masks[index].sum()) for index in filled), read)
+        return replace(self, rows=sum(chunks.sizes), _chunks=chunks, _selections={}, current=None)
 
     def _tables(self, columns: Sequence[str], window: Window | None) -> Iterator[pa.Table]:
         self._check_columns(columns)
@@ -256,10 +268,13 @@ def _with_times(name: str, chunks: Chunks, settings: DataSettings) -> Chunks:
     return Chunks(chunks.types | {time: TIME}, chunks.sizes, read)
 
 
-def table_of(data: "pd.DataFrame | pa.Table", name: str, missing: tuple[str, ...] = ("",)) -> Table:
-    """A pandas frame or Arrow table in memory as a table, without a time column."""
+def table_of(data: "pd.DataFrame | pa.Table", name: str, settings: DataSettings | None = None) -> Table:
+    """A pandas frame or Arrow table in memory as a table, with the time column of the settings."""
+    settings = settings or DataSettings()
     chunks = from_tables([data if isinstance(data, pa.Table) else _from_frame(name, data)])
-    return Table(name, chunks.types, len(data), "", chunks, missing)
+    if settings.time:
+        chunks = _with_times(name, chunks, settings)
+    return Table(name, chunks.types, len(data), settings.time, chunks, settings.missing)
 
 
 def _call_function(source: str, root: Path) -> Chunks:
