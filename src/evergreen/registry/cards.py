@@ -11,6 +11,7 @@ import platform
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,8 @@ class Card:
     `profile` is of the features the model learned from; `prediction_profile` and `target_profile` are of its
     answers and the truth on the holdout. `seen_until` is the last time (ISO text) or row number that training
     or holdout used; what comes later is new to the model; `seen_current` tells the rows of a current table without
-    times by which that is known (`evergreen.data.seen`). `origin` is "trained" or "adopted".
+    times by which that is known (`evergreen.data.seen`); `decision_cost` is what an answer cost on the holdout
+    (`evergreen.scoring.row_costs`). `origin` is "trained" or "adopted".
     """
 
     digest: str
@@ -56,6 +58,7 @@ class Card:
     training: Mapping[str, Any] = field(default_factory=dict)
     data_digest: str = ""
     seen_current: Mapping[str, Any] | None = None
+    decision_cost: Mapping[str, Any] | None = None
     libraries: Mapping[str, str] = field(default_factory=dict)
     python: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -158,6 +161,7 @@ def other_minor(card: Card) -> bool:
     return bool(was) and was.split(".")[:2] != now.split(".")[:2]
 
 
+@cache
 def _installed(name: str) -> str:
     try:
         return metadata.version(name)

@@ -1,0 +1,185 @@
+"""What each policy would have done: the loop run night after night over the past, or a rule without eyes."""
+
+import pickle
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evergreen.data.batches import read_batch
+from evergreen.data.labels import own_labels
+from evergreen.data.schema import conform, infer_contract
+from evergreen.data.windows import read_timeline, thin
+from evergreen.errors import DataError, TrainingError
+from evergreen.files import read_bytes
+from evergreen.registry.store import Store
+from evergreen.replay.library import Library, Remembered
+from evergreen.replay.past import Past
+from evergreen.settings import Settings
+from evergreen.training.fitting import FitJob
+from evergreen.training.workshop import working_in
+
+if TYPE_CHECKING:
+    from evergreen.data.sources import Table
+
+
+@dataclass(frozen=True)
+class Night:
+    """What one run of the loop did.
+
+    `trained` counts a challenger that was meant to go live, `shadow` one that is only watched. `why` is in words.
+    """
+
+    trained: bool
+    deployed: bool
+    rolled_back: bool
+    shadow: bool
+    why: str
+    failure: str = ""
+
+
+RunNight = Callable[[Settings, Store, "Table", str, datetime], Night]
+
+
+@dataclass(frozen=True)
+class Play:
+    """What a policy did with the past: before each block, and by which model each block was answered.
+
+    Attributes:
+        name: of the policy.
+        first: the first block that is answered by a model.
+        live: for each block from `first` on, the model (its key in the library).
+        nights: for each of these blocks, what was done just before it.
+    """
+
+    name: str
+    first: int
+    live: tuple[str, ...]
+    nights: tuple[Night, ...]
+
+
+IDLE = Night(False, False, False, False, "")
+
+
+def settings_of_play(settings: Settings, past: Past, policy: Mapping[str, Any]) -> Settings:
+    """The user's settings under another policy, for a table that is given, each fit on one thread."""
+    changes: dict[str, Any] = {"data": past.settings}
+    changes["policy"] = settings.policy.model_copy(update={"mode": "auto", **policy})
+    changes["training"] = settings.training.model_copy(update={"first_share": 1.0})
+    changes["alerts"] = settings.alerts.model_copy(update={"events": ()})
+    changes["compute"] = settings.compute.model_copy(update={"backend": "loky", "address": "", "jobs": 1})
+    return settings.model_copy(update=changes)
+
+
+def play_loop(name: str, settings: Settings, library: Library, first: int, run_night: RunNight) -> Play:
+    """Run the loop before every block from `first` on; `settings` are those of `settings_of_play`.
+
+    The store is a temporary one whose pickles are notes: the models themselves are in the library, as numbers.
+    """
+    past = library.past
+    live: list[str] = []
+    nights: list[Night] = []
+    with tempfile.TemporaryDirectory(prefix="evergreen-replay-") as scratch, working_in(library):
+        registry = settings.registry.model_copy(update={"folder": str(Path(scratch) / "model")})
+        settings = settings.model_copy(update={"registry": registry})
+        store = Store.of(settings)
+        for block in range(first, past.blocks):
+            nights.append(run_night(settings, store, past.before(block), run_name(block), past.moment(block)))
+            live.append(live_key(store))
+    return Play(name, first, tuple(live), tuple(nights))
+
+
+def run_name(block: int) -> str:
+    """What the run before a block is called."""
+    return f"block-{block}"
+
+
+def live_key(store: Store) -> str:
+    """The key, in the library, of the store's live model; empty without one."""
+    return key_of(read_bytes(store.model_path)) if store.live_digest() else ""
+
+
+def key_of(content: bytes) -> str:
+    """The key of a model of ours from its pickle."""
+    model: Remembered = pickle.loads(content)
+    return model.key
+
+
+def find_opening(settings: Settings, library: Library, warm_up: int, run_night: RunNight) -> tuple[int, str]:
+    """The first block that a model can be trained for, and that model, with which all policies begin.
+
+    Raises `DataError` with the last night's failure when there never is one.
+    """
+    failure = ""
+    with tempfile.TemporaryDirectory(prefix="evergreen-replay-") as scratch, working_in(library):
+        registry = settings.registry.model_copy(update={"folder": str(Path(scratch) / "model")})
+        settings = settings.model_copy(update={"registry": registry})
+        past, store = library.past, Store.of(settings)
+        for block in range(warm_up, past.blocks - 1):
+            night = run_night(settings, store, past.before(block), run_name(block), past.moment(block))
+            if key := live_key(store):
+                return block, key
+            failure = night.failure or night.why
+    raise DataError(f"{library.past.name}: no first model could be trained on any part of the past. {failure}")
+
+
+def train_on_all(settings: Settings, library: Library, block: int) -> str:
+    """A model of all rows whose labels are known before a block, none kept aside; its key, or empty if none can be.
+
+    This is what a plain schedule does: it trains on what there is, and what was trained goes live.
+    """
+    table = library.past.before(block)
+    try:
+        fitted = library.fit(_job_of_all(settings, table))
+    except (DataError, TrainingError):
+        return ""
+    return key_of(fitted.pickle)
+
+
+def _job_of_all(settings: Settings, table: "Table") -> FitJob:
+    from evergreen.data.sources import Window
+
+    timeline = read_timeline(table, settings.data)
+    until = int(np.flatnonzero(timeline.labelled)[-1]) + 1 if timeline.labelled.any() else 0
+    if until < settings.training.min_holdout:
+        raise DataError("too few labelled rows")
+    if until < len(timeline.keys):
+        from evergreen.data.windows import to_key
+
+        window = Window(None, to_key(timeline.keys[until]))
+    else:
+        window = Window(None, None)
+    contract = infer_contract(table, settings.data, window)
+    batch = read_batch(table, window, contract.features, settings.data, contract.task).labelled_rows()
+    batch = batch.rows(thin(len(batch), settings.training.max_rows, settings.training.seed))
+    return FitJob(
+        features=conform(batch.frame, contract),
+        labels=own_labels(batch.labels, contract.label_type),
+        keys=batch.keys,
+        contract=contract,
+        task=str(contract.task),
+        training=settings.training.model_copy(update={"update": False}),
+        compute=settings.compute,
+        performance=settings.performance,
+        root=settings.root,
+        positive=settings.data.positive,
+    )
+
+
+def play_rule(name: str, first: int, opening: str, models: Mapping[int, str], blocks: int, retrain: set[int]) -> Play:
+    """A rule without eyes: before the blocks in `retrain` a model of all known rows takes over, unasked.
+
+    `models` are those of `train_on_all`, by block.
+    """
+    live, nights, key = [], [], opening
+    for block in range(first, blocks):
+        trained = block in retrain and block > first
+        if trained and models[block]:
+            key = models[block]
+        live.append(key)
+        nights.append(Night(True, bool(models[block]), False, False, "the schedule") if trained else IDLE)
+    return Play(name, first, tuple(live), tuple(nights))

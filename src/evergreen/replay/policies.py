@@ -1,0 +1,55 @@
+"""The policies that a replay compares: presets of the loop, and rules without eyes."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, get_args
+
+from evergreen.errors import UsageError
+from evergreen.replay.past import Past
+from evergreen.settings import PolicySettings, Settings
+
+PRESETS = get_args(PolicySettings.model_fields["preset"].annotation)
+RULES = ("never", "every-1", "every-5", "every-20")
+DEFAULTS = ("hybrid", "cost", "naive", "drift", "performance", "schedule", *RULES)
+VOLUME_BLOCKS = 10  # rows of so many blocks, for preset "volume" of a user who has set no number
+
+
+@dataclass(frozen=True)
+class Policy:
+    """One way to decide. With `changes` it is the loop under other settings of `[policy]`; else a fixed period.
+
+    `period` counts blocks; 0 means never.
+    """
+
+    name: str
+    title: str
+    changes: Mapping[str, Any] | None = None
+    period: int = 0
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def watches(self) -> bool:
+        """Whether it is the loop, which looks before it trains."""
+        return self.changes is not None
+
+
+def choose_policies(names: Sequence[str], settings: Settings, past: Past, cost: float) -> tuple[Policy, ...]:
+    """The policies of these names, or the usual ones; `cost` is the price of a retraining."""
+    usual = (*DEFAULTS[:6], *(("volume",) if settings.policy.volume else ()), *RULES)
+    return tuple(_policy(name, settings, past, cost) for name in dict.fromkeys(names or usual))
+
+
+def _policy(name: str, settings: Settings, past: Past, cost: float) -> Policy:
+    if name in PRESETS:
+        changes: dict[str, Any] = {"preset": name, "retrain_cost": cost}
+        if name == "volume":
+            changes["volume"] = settings.policy.volume or int(VOLUME_BLOCKS * past.edges[-1] // past.blocks)
+        return Policy(name, f"preset {name}", changes)
+    if name == "never":
+        return Policy(name, "never")
+    if match := re.fullmatch(r"every-([1-9]\d*)", name):
+        period = int(match[1])
+        return Policy(name, "every block" if period == 1 else f"every {period} blocks", period=period)
+    known = ", ".join((*PRESETS, *RULES))
+    raise UsageError(f"There is no policy '{name}'. Known are: {known} (every-N for any number of blocks).")
