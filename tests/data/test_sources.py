@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from table_tools import content_of, open_text, types_of, values_of
 
+from evergreen.data.formats import columnar
 from evergreen.data.sources import Window, open_table, table_of
 from evergreen.errors import DataError, UsageError
 from evergreen.settings import DataSettings
@@ -112,14 +113,15 @@ def test_an_unknown_column_is_named_with_those_that_are_there(table):
 
 def test_only_the_columns_asked_for_are_read(tmp_path, monkeypatch):
     write(tmp_path, FRAME, "t.parquet")
+    monkeypatch.setattr(columnar, "PIECE_ROWS", 300)  # larger row groups are not read together
     table = open_table("t.parquet", DataSettings(time="when"), tmp_path)
     asked = []
-    original = pq.ParquetFile.read_row_group
+    original = pq.ParquetFile.read_row_groups
     monkeypatch.setattr(
         pq.ParquetFile,
-        "read_row_group",
-        lambda self, group, columns, **kwargs: (
-            asked.append((group, columns)) or original(self, group, columns, **kwargs)
+        "read_row_groups",
+        lambda self, groups, columns, **kwargs: (
+            asked.append((*groups, columns)) or original(self, groups, columns, **kwargs)
         ),
     )
     window = Window(MINUTES[950].to_pydatetime(), None)

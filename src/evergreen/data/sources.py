@@ -6,7 +6,7 @@ exactly. Reading is streamed: only the columns asked for, a chunk of rows at a t
 
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import accumulate
@@ -19,7 +19,7 @@ import pyarrow as pa
 from evergreen.by_name import find_by_name
 from evergreen.data.arrays import from_mask, to_numpy
 from evergreen.data.formats.chunks import TIME, Chunks, align, check_names, from_tables, join_chunks
-from evergreen.data.formats.missing import clean
+from evergreen.data.formats.missing import clean, has_numbers
 from evergreen.data.formats.places import DataFile, find_data_files
 from evergreen.data.formats.times import parse_times
 from evergreen.errors import DataError, UsageError
@@ -88,6 +88,44 @@ class Table:
         for table in self._tables([column], window):
             yield from table.column(0).chunks
 
+    def pieces(
+        self,
+        columns: Sequence[str],
+        window: Window | None = None,
+        *,
+        chunks: range | None = None,
+        coded: Collection[str] = (),
+    ) -> Iterator[pa.Table]:
+        """Columns for whoever counts, piece by piece in row order: values of any type, as the source keeps them.
+
+        Numbers keep their own width (float32, int8, decimals), and text columns in `coded` come as codes with a
+        dictionary where the source can. `chunks` are those of `chunk_rows`; None is all of them.
+        """
+        self._check_columns(columns)
+        selections = self._select(window)
+        for index in range(len(selections)) if chunks is None else chunks:
+            selection, begin = selections[index], 0
+            if isinstance(selection, slice) and selection.stop <= selection.start:
+                continue
+            for piece in self._stored(index, columns, coded):
+                yield _selected(piece, selection, begin)
+                begin += piece.num_rows
+
+    def chunk_rows(self, window: Window | None = None) -> list[int]:
+        """How many rows of each chunk are in a window."""
+        pairs = zip(self._chunks.sizes, self._select(window), strict=True)
+        return [_count_selected(selection, size) for size, selection in pairs]
+
+    def first_rows(self, columns: Sequence[str], rows: int) -> pa.Table:
+        """The first rows as `pieces` gives them, at most so many; no more of the source is read than that takes."""
+        tables: list[pa.Table] = []
+        for piece in self.pieces(columns):
+            tables.append(piece.slice(0, rows))
+            rows -= tables[-1].num_rows
+            if not rows:
+                break
+        return pa.concat_tables(tables, promote_options="permissive")
+
     def frame(self, columns: Sequence[str], window: Window | None = None) -> "pd.DataFrame":
         """Some columns of all rows as one frame with an index from 0."""
         tables = list(self._tables(columns, window))
@@ -111,16 +149,16 @@ class Table:
     def _tables(self, columns: Sequence[str], window: Window | None) -> Iterator[pa.Table]:
         self._check_columns(columns)
         for index, selection in enumerate(self._select(window)):
-            if selection is None:
-                yield self._read(index, columns)
-            elif isinstance(selection, slice):
-                if selection.stop > selection.start:
-                    yield self._read(index, columns).slice(selection.start, selection.stop - selection.start)
-            else:
-                yield self._read(index, columns).filter(from_mask(selection))
+            if not isinstance(selection, slice) or selection.stop > selection.start:
+                yield _selected(self._read(index, columns), selection, 0)
 
     def _read(self, index: int, columns: Sequence[str]) -> pa.Table:
         return clean(self._chunks.read(index, columns), self._missing)
+
+    def _stored(self, index: int, columns: Sequence[str], coded: Collection[str]) -> Iterator[pa.Table]:
+        if has_numbers(self._missing):  # -999 is compared with values in their common type
+            return iter([self._read(index, columns)])
+        return (clean(piece, self._missing) for piece in self._chunks.pieces(index, columns, coded))
 
     def _select(self, window: Window | None) -> "list[_Selection]":
         """Which rows of each chunk are in a window; remembered, because every column asks for the same."""
@@ -151,6 +189,22 @@ class Table:
 
 
 _Selection = slice | np.ndarray | None
+
+
+def _selected(piece: pa.Table, selection: _Selection, begin: int) -> pa.Table:
+    """The selected rows of a piece that begins at a row of its chunk."""
+    if selection is None:
+        return piece
+    if isinstance(selection, slice):
+        first = min(max(selection.start - begin, 0), piece.num_rows)
+        return piece.slice(first, max(0, min(selection.stop - begin, piece.num_rows) - first))
+    return piece.filter(from_mask(selection[begin : begin + piece.num_rows]))
+
+
+def _count_selected(selection: _Selection, size: int) -> int:
+    if selection is None:
+        return size
+    return max(0, selection.stop - selection.start) if isinstance(selection, slice) else int(selection.sum())
 
 
 def _within(times: pa.ChunkedArray, window: Window) -> np.ndarray:
@@ -264,8 +318,11 @@ def _with_times(name: str, chunks: Chunks, settings: DataSettings) -> Chunks:
         place = list(columns).index(time)
         return table.set_column(place, time, parse_times(table.column(place), settings, name))
 
+    def stream(index: int, columns: Sequence[str], coded: Collection[str]) -> Iterator[pa.Table]:
+        return iter([read(index, columns)]) if time in columns else chunks.pieces(index, columns, coded)
+
     read(0, [time])  # a wrong format shows at once, not after an hour
-    return Chunks(chunks.types | {time: TIME}, chunks.sizes, read)
+    return Chunks(chunks.types | {time: TIME}, chunks.sizes, read, stream)
 
 
 def table_of(data: "pd.DataFrame | pa.Table", name: str, settings: DataSettings | None = None) -> Table:

@@ -36,6 +36,11 @@ def _without(array: pa.Array, values: pa.Array) -> pa.Array:
     return without(array, found) if pc.any(found).as_py() else array
 
 
+def has_numbers(words: Sequence[str]) -> bool:
+    """Whether one of the words is a number, such as -999."""
+    return len(_numbers(words)) > 0
+
+
 def _numbers(words: Sequence[str]) -> np.ndarray:
     found = []
     for word in words:
