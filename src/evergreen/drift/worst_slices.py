@@ -167,7 +167,7 @@ def fisher(rows: int, wrong: int, all_rows: int, all_wrong: int) -> float:
     """Chance of so many errors or more among `rows` of all rows when errors fall anywhere (hypergeometric).
 
     >>> round(fisher(10, 4, 100, 10), 6)  # scipy.stats.hypergeom(100, 10, 10).sf(3)
-    0.007596
+    0.008225
     """
     k = np.arange(wrong, min(rows, all_wrong) + 1)
     ways = _ln_choose(all_wrong, k) + _ln_choose(all_rows - all_wrong, rows - k) - _ln_choose(all_rows, rows)
