@@ -61,6 +61,7 @@ class Estimate:
         rows, start, stop: the rows without labels, first and last by time or number.
         outside: share of them that lies outside the known data; None when that was not looked at.
         model: digest of the model, where it is one of the store's.
+        content: digest of the rows, where their numbers don't tell which they are.
     """
 
     metric: str
@@ -83,6 +84,7 @@ class Estimate:
     start: str | int | None = None
     stop: str | int | None = None
     model: str = ""
+    content: str = ""
 
     @property
     def methods_disagree(self) -> bool:
@@ -95,7 +97,8 @@ class Estimate:
         """For the drift document."""
         track = self.track
         names = ("verdict", "metric", "baseline", "value", "drop", "error_model", "pape", "cbpe", "rows", "outside")
-        return {name: getattr(self, name) for name in (*names, "carried", "model", "max_drop", "methods_disagree")} | {
+        more = ("carried", "model", "content", "max_drop", "methods_disagree")
+        return {name: getattr(self, name) for name in (*names, *more)} | {
             "band": list(self.band) if self.band else None,
             "from": self.start,
             "to": self.stop,
@@ -139,10 +142,7 @@ def estimate_performance(
     Raises `UsageError` for a metric that can't be used.
     """
     metric = metric_named(settings, task, root)
-    record = judge_track(track, metric.name, settings.max_drop)
-    found = Estimate(
-        metric.name, metric.higher_is_better, metric.relative, settings.max_drop, record, len(current_answers)
-    )
+    found = _begin(metric, settings, len(current_answers), track)
     if len(current_answers) < settings.min_labels:
         return _refuse(found, words.few_rows_words(len(current_answers), settings.min_labels))
     if len(labels) < MIN_REFERENCE:
@@ -164,6 +164,18 @@ def estimate_performance(
     if question.unfit:
         return _refuse(found, words.unfit_words(metric.name, question.unfit))
     return _judge(_estimate(found, question, reference, current, seed), metric)
+
+
+def no_estimate(
+    settings: PerformanceSettings, task: str, rows: int, why: str, track: Sequence[ScoredEstimate], root: Path
+) -> Estimate:
+    """For rows that can't be estimated at all, because there are no labelled rows to learn from."""
+    return _refuse(_begin(metric_named(settings, task, root), settings, rows, track), words.no_labels_words(why))
+
+
+def _begin(metric: Metric, settings: PerformanceSettings, rows: int, track: Sequence[ScoredEstimate]) -> Estimate:
+    record = judge_track(track, metric.name, settings.max_drop)
+    return Estimate(metric.name, metric.higher_is_better, metric.relative, settings.max_drop, record, rows)
 
 
 def score_newest(metric: Metric, labels: Any, answers: Predictions, rows: int, positive: str | None) -> float | None:

@@ -87,6 +87,11 @@ def few_labels_words(rows: int, needed: int) -> str:
     )
 
 
+def no_labels_words(why: str) -> str:
+    """No labelled rows to learn from."""
+    return f"Not estimated: it takes labelled rows that the model was not trained on, and {why}."
+
+
 def unfit_words(metric: str, why: str) -> str:
     """A metric that can't be told without labels."""
     return f"Not estimated: {metric} can't be estimated without labels here, because {why}."

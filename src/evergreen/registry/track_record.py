@@ -1,0 +1,148 @@
+"""The estimates of earlier runs, from the journal, held against the labels that have come since.
+
+Each run's line keeps the estimate it made and the earlier ones that it could score. An estimate is scored
+once, in the first run in which the labels of all its rows are mature, while the model that it was made for is
+live. Nightly estimates are mostly of the same rows: of several with rows in common the one with the most rows is
+scored and the others never are, so that the record counts windows of rows and not nights.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from evergreen.data.batches import Batch
+from evergreen.data.rows import digest_rows
+from evergreen.drift.estimation.track import ScoredEstimate
+from evergreen.registry.journal import Entry, past_runs
+from evergreen.scoring.metrics import Metric, sample_rows
+from evergreen.scoring.predictions import Predictions
+from evergreen.settings import Settings
+
+
+@dataclass(frozen=True)
+class PastEstimate:
+    """An estimate as the journal remembers it: for which rows of which model, and what was said.
+
+    `content` is the digest of the rows, kept where row numbers alone don't tell which rows they are.
+    """
+
+    metric: str
+    value: float
+    baseline: float
+    carried: float
+    rows: int
+    start: str | int
+    stop: str | int
+    model: str
+    content: str
+
+
+def share_rows(one: PastEstimate | ScoredEstimate, other: PastEstimate | ScoredEstimate) -> bool:
+    """Whether two windows overlap. ISO texts sort as their times do; a time and a row number never meet."""
+    ends: list[Any] = [one.start, one.stop, other.start, other.stop]
+    return type(one.start) is type(other.start) and ends[2] <= ends[1] and ends[0] <= ends[3]
+
+
+def remember_estimate(estimate: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """What a run's line in the journal keeps of its estimate document; None where nothing was estimated."""
+    if not estimate or estimate.get("value") is None or estimate.get("carried") is None:
+        return None
+    names = ("metric", "value", "band", "baseline", "carried", "rows", "from", "to", "model", "content", "verdict")
+    return {name: estimate.get(name) for name in names}
+
+
+def read_scored(entries: Sequence[Entry]) -> tuple[ScoredEstimate, ...]:
+    """Every scored estimate of the journal, of whatever model, oldest first."""
+    lines = past_runs(tuple(entries))
+    return tuple(ScoredEstimate.from_dict(each) for line in lines for each in line.get("scored") or ())
+
+
+def read_estimates(entries: Sequence[Entry], model: str) -> tuple[PastEstimate, ...]:
+    """The estimates that were made for one model, oldest first."""
+    lines = (line.get("estimate") for line in past_runs(tuple(entries)))
+    return tuple(_read_estimate(line) for line in lines if line and line["model"] == model)
+
+
+def _read_estimate(line: Mapping[str, Any]) -> PastEstimate:
+    return PastEstimate(
+        metric=line["metric"],
+        value=line["value"],
+        baseline=line["baseline"],
+        carried=line["carried"],
+        rows=line["rows"],
+        start=line["from"],
+        stop=line["to"],
+        model=line["model"],
+        content=line.get("content") or "",
+    )
+
+
+def score_due(
+    entries: Sequence[Entry],
+    model: str,
+    batch: Batch,
+    answers: Predictions,
+    mature: np.ndarray,
+    metric: Metric,
+    settings: Settings,
+    positive: str | None,
+) -> tuple[ScoredEstimate, ...]:
+    """The estimates that can be scored now and never were, in the order of their rows.
+
+    Args:
+        batch, answers: the rows that the live model has not seen, and what it says of them.
+        mature: (n,) mask of the rows whose labels count as complete.
+    """
+    counted: list[PastEstimate | ScoredEstimate] = list(read_scored(entries))
+    scored: list[ScoredEstimate] = []
+    past = reversed(read_estimates(entries, model))
+    for estimate in sorted(past, key=lambda each: -each.rows):  # of equally long ones the newest comes first
+        if estimate.metric != metric.name or any(share_rows(estimate, other) for other in counted):
+            continue
+        rows = _find_rows(estimate, batch)
+        if not _complete(estimate, batch, rows, mature, settings):
+            continue
+        judged = rows & batch.labelled
+        realised = metric.measure(sample_rows(batch.labels[judged], answers.take(judged), positive)).value
+        if np.isfinite(realised):
+            counted.append(estimate)
+            scored.append(_score(estimate, float(realised), int(judged.sum())))
+    return tuple(sorted(scored, key=lambda each: each.start))  # type: ignore[arg-type,return-value]
+
+
+def _find_rows(estimate: PastEstimate, batch: Batch) -> np.ndarray:
+    """Mask of the rows that an estimate was made for; none where its keys are of another kind."""
+    if isinstance(estimate.start, str) != (batch.keys.dtype.kind == "M"):
+        return np.zeros(len(batch), bool)
+    first, last = (np.asarray(key, dtype=batch.keys.dtype) for key in (estimate.start, estimate.stop))
+    return np.asarray((batch.keys >= first) & (batch.keys <= last))
+
+
+def _complete(estimate: PastEstimate, batch: Batch, rows: np.ndarray, mature: np.ndarray, settings: Settings) -> bool:
+    """Whether all rows of an estimate are there, are the same, and have their labels."""
+    if int(rows.sum()) < estimate.rows or not mature[rows].all():
+        return False
+    labelled = int(batch.labelled[rows].sum())
+    enough = labelled >= settings.performance.min_labels and labelled >= settings.data.min_coverage * rows.sum()
+    return enough and estimate.content in ("", digest_of_rows(batch.rows(rows), settings))
+
+
+def digest_of_rows(batch: Batch, settings: Settings) -> str:
+    """Which rows these are, whatever has become of their labels."""
+    return digest_rows(batch.frame.drop(columns=settings.data.target, errors="ignore"))
+
+
+def _score(past: PastEstimate, realised: float, rows: int) -> ScoredEstimate:
+    return ScoredEstimate(
+        metric=past.metric,
+        estimate=past.value,
+        realised=realised,
+        carried=past.carried,
+        baseline=past.baseline,
+        rows=rows,
+        start=past.start,
+        stop=past.stop,
+        model=past.model,
+    )
