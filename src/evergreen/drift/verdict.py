@@ -57,6 +57,7 @@ class DriftReport:
         joint: on how the features hang together; None when not looked at.
         season: which rows of the reference were compared, when not all: "by" and "rows_left_out".
         estimate: what the model is worth on rows without labels; anything with `to_dict`.
+        scored: earlier estimates whose labels have come since; each with `to_dict`.
     """
 
     verdict: str
@@ -74,6 +75,7 @@ class DriftReport:
     joint: "JointDrift | None" = None
     season: Mapping[str, Any] | None = None
     estimate: Any | None = None
+    scored: tuple[Any, ...] = ()
 
     @property
     def drifted(self) -> tuple[str, ...]:
@@ -112,6 +114,7 @@ def conclude(
     joint: "JointDrift | None" = None,
     season: Mapping[str, Any] | None = None,
     estimate: Any | None = None,
+    scored: Sequence[Any] = (),
 ) -> DriftReport:
     """The verdict on a table from the verdicts on its columns.
 
@@ -137,6 +140,7 @@ def conclude(
         joint=joint,
         season=season,
         estimate=estimate,
+        scored=tuple(scored),
     )
     report = replace(report, diagnosis=_diagnose(report))
     return replace(report, reasons=_find_reasons(report, settings), retraining_recommended=_recommends(report))
@@ -192,6 +196,7 @@ def to_document(report: DriftReport) -> dict[str, Any]:
         **families,
         "performance": None if report.performance is None else _performance_document(report.performance),
         "estimate": None if report.estimate is None else _rounded(report.estimate.to_dict()),
+        "scored": [_rounded(each.to_dict()) for each in report.scored],
     }
 
 
@@ -214,6 +219,7 @@ def _diagnose(report: DriftReport) -> str | None:
 def _recommends(report: DriftReport) -> bool:
     families = (report.verdict, report.predictions.verdict if report.predictions else "")
     lost = report.performance is not None and calls_for_retraining(report.performance.verdict)
+    lost = lost or (report.estimate is not None and report.estimate.verdict == "estimated_drop")
     return ("drift" in families or lost) and not any(finding.blocking for finding in report.quality)
 
 
@@ -234,6 +240,7 @@ def _find_reasons(report: DriftReport, settings: "DriftSettings") -> tuple[str, 
         drifted = [column for column in family.columns if column.status == "drift"] if family else []
         reasons += [f"The {name} drifted ({column.name}): {column.reason}" for column in drifted]
     reasons += report.performance.reasons if report.performance else ()
+    reasons += report.estimate.reasons if report.estimate and report.estimate.verdict == "estimated_drop" else ()
     reasons += [f"Data quality: {finding.text}" for finding in report.quality if finding.blocking]
     told = {finding.column for finding in report.quality if finding.blocking}
     reasons += _invalid_reasons([column for column in _with_status(report, "invalid") if column.name not in told])

@@ -45,14 +45,6 @@ def share_rows(one: PastEstimate | ScoredEstimate, other: PastEstimate | ScoredE
     return type(one.start) is type(other.start) and ends[2] <= ends[1] and ends[0] <= ends[3]
 
 
-def remember_estimate(estimate: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """What a run's line in the journal keeps of its estimate document; None where nothing was estimated."""
-    if not estimate or estimate.get("value") is None or estimate.get("carried") is None:
-        return None
-    names = ("metric", "value", "band", "baseline", "carried", "rows", "from", "to", "model", "content", "verdict")
-    return {name: estimate.get(name) for name in names}
-
-
 def read_scored(entries: Sequence[Entry]) -> tuple[ScoredEstimate, ...]:
     """Every scored estimate of the journal, of whatever model, oldest first."""
     lines = past_runs(tuple(entries))

@@ -11,7 +11,8 @@ def summarise_run(document: Mapping[str, Any]) -> dict[str, Any]:
     """What the journal remembers of a run: enough for the history, for the policy, and for an engineer who greps.
 
     `retrained` is true for every attempt to train a challenger, a failed one too (the first model is `first`),
-    `wanted` when the policy found reason enough, `watched` when the predecessor was looked at.
+    `wanted` when the policy found reason enough, `watched` when the predecessor was looked at. `estimate` is what was
+    estimated without labels, `scored` the earlier estimates that could be held against theirs.
     """
     drift, decision = document.get("drift") or {}, document.get("decision") or {}
     performance = drift.get("performance") or {}
@@ -36,6 +37,8 @@ def summarise_run(document: Mapping[str, Any]) -> dict[str, Any]:
         "deployed": bool(document.get("deployed")),
         "watched": document.get("watch") is not None,
         "rolled_back": bool(document.get("rolled_back")),
+        "estimate": _remember_estimate(drift.get("estimate")),
+        "scored": drift.get("scored") or [],
         "news": bool(document.get("news")),
         "table": document.get("table"),
         "failed": bool(document.get("failure")),
@@ -62,6 +65,14 @@ def mark_since(drift: Mapping[str, Any] | None, entries: Sequence[Mapping[str, A
             first |= dict.fromkeys(going, entry.get("time"))
     columns = [{**column, "since": first.get(column["name"])} for column in drift["columns"]]
     return {**drift, "columns": columns}
+
+
+def _remember_estimate(estimate: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """What it takes to hold an estimate against its labels one day; None where there was none."""
+    if not estimate or estimate.get("value") is None or estimate.get("carried") is None:
+        return None
+    names = ("metric", "value", "band", "baseline", "carried", "rows", "from", "to", "model", "content", "verdict")
+    return {name: estimate.get(name) for name in names}
 
 
 def build_history(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
