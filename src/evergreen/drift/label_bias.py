@@ -21,6 +21,7 @@ from evergreen.scoring.predictions import Predictions
 MIN_KS = 0.10
 ALPHA = 0.05
 STRATA = 10
+MIN_STRATUM = 10  # labelled rows, on average
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,9 @@ def reweigh(
     unlabelled: Predictions,
     confidence: float,
 ) -> Reweighted:
-    """Post-stratification: each of up to 10 groups of labelled rows with like scores counts by its share of all rows.
+    """Post-stratification: each group of labelled rows with like scores counts by its share of all rows.
+
+    There are 10 groups (with more than two classes 10 for each), and fewer where labels are few.
 
     Args:
         sample: the labelled rows, coded.
@@ -114,7 +117,8 @@ def reweigh(
     None where rows have no loss of their own (a cost function that gives one number).
     """
     shown, losses = row_losses(metric, sample)
-    group, weights = _strata(_order_of(labelled), _order_of(unlabelled))
+    strata = STRATA * (len(labelled.classes) if len(labelled.classes) > 2 else 1)
+    group, weights = _strata(_order_of(labelled), _order_of(unlabelled), strata)
     counts = np.bincount(group)
     means = np.bincount(group, losses) / counts
     row_weights = weights[group] / counts[group]
@@ -132,9 +136,10 @@ def reweigh(
     return Reweighted(shown.name, value, interval, base.value if base and base.defined else None, rows)
 
 
-def _strata(labelled: np.ndarray, unlabelled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _strata(labelled: np.ndarray, unlabelled: np.ndarray, strata: int) -> tuple[np.ndarray, np.ndarray]:
     """The group of each labelled row, and the share of all rows in each group; every group has labelled rows."""
-    edges = np.unique(np.quantile(labelled, np.arange(1, STRATA) / STRATA, method="lower"))
+    strata = max(1, min(strata, len(labelled) // MIN_STRATUM))
+    edges = np.unique(np.quantile(labelled, np.arange(1, strata) / strata, method="lower"))
     group, others = (np.searchsorted(edges, scores, "left") for scores in (labelled, unlabelled))
     found, group = np.unique(group, return_inverse=True)
     # Without ties there is no empty group; with them a group may have no label, and its rows join the next one.

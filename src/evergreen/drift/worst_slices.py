@@ -136,7 +136,8 @@ def _score(metric: Metric, groups: _Groups, place: int) -> Score:
     rows = int(groups.rows[place])
     mean, error = float(groups.sums[place]) / rows, float(_errors(groups)[place])
     value = 1 - mean if metric.higher_is_better else mean
-    effective = 0.0 if metric.relative else intervals.equivalent_rows(value, error, rows)
+    share = error * math.sqrt((rows - 1) / rows)  # of a share the variance is p(1 − p) / n, without the n − 1
+    effective = 0.0 if metric.relative else intervals.equivalent_rows(value, share, rows)
     return Score(metric.name, value, math.nan, math.nan, error, rows, effective)
 
 
