@@ -1,12 +1,11 @@
 """What the past would have cost under each model, and the best schedules that hindsight knows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from evergreen.replay.library import Library, recall
-from evergreen.replay.plays import Play
 from evergreen.scoring.measures import Sample
 from evergreen.scoring.metrics import Metric, metric_named, sample_rows
 from evergreen.scoring.row_costs import row_costs
@@ -37,7 +36,7 @@ def make_scale(settings: Settings, library: Library, first: int) -> Scale:
 
 
 def costs_by_block(settings: Settings, library: Library, scale: Scale, key: str, begin: int) -> np.ndarray:
-    """Cost of all decisions of a model in each block from `begin` on, shape (blocks − begin,); unlabelled rows cost 0."""
+    """Cost of all decisions of a model in each block from `begin` on, (blocks − begin,); unlabelled rows cost 0."""
     past = library.past
     rows = slice(int(past.edges[begin]), int(past.edges[-1]))
     costs = np.zeros(rows.stop - rows.start)
@@ -121,8 +120,3 @@ def best_schedule(table: np.ndarray, first: int, retrain_cost: float) -> tuple[t
         stop = int(before[stop])
         schedule.append(stop)
     return tuple(sorted(schedule)[1:]), float(cheapest[blocks])
-
-
-def cost_of_play(play: Play, costs: Sequence[float], retrain_cost: float) -> float:
-    """Wrong decisions, and the price of every training that was meant to go live."""
-    return float(sum(costs)) + retrain_cost * sum(night.trained for night in play.nights)

@@ -149,7 +149,7 @@ def write_memory(path: Path, memory: Memory) -> None:
     if classes:
         number = {name: place for place, name in enumerate(classes)}
         values = np.array([number[value] for value in values], np.int32)
-    arrays = {"first": np.int64(memory.first), "digests": memory.digests, "values": values}
+    arrays: dict[str, Any] = {"first": np.int64(memory.first), "digests": memory.digests, "values": values}
     if memory.probabilities is not None:
         arrays["probabilities"] = memory.probabilities
     arrays["facts"] = np.frombuffer(json.dumps(memory.facts, default=str).encode(), np.uint8)

@@ -170,16 +170,15 @@ def _job_of_all(settings: Settings, table: "Table") -> FitJob:
     )
 
 
-def play_rule(name: str, first: int, opening: str, models: Mapping[int, str], blocks: int, retrain: set[int]) -> Play:
-    """A rule without eyes: before the blocks in `retrain` a model of all known rows takes over, unasked.
+def play_rule(name: str, first: int, models: Mapping[int, str], blocks: int, period: int) -> Play:
+    """A rule without eyes: every `period` blocks a model of all known rows takes over, unasked; 0 means never.
 
-    `models` are those of `train_on_all`, by block.
+    `models` are the first model, by its block, and those of `train_on_all`.
     """
-    live, nights, key = [], [], opening
+    live, nights, key = [], [], models[first]
     for block in range(first, blocks):
-        trained = block in retrain and block > first
-        if trained and models[block]:
-            key = models[block]
+        trained = period > 0 and block > first and (block - first) % period == 0
+        key = (models[block] or key) if trained else key
         live.append(key)
         nights.append(Night(True, bool(models[block]), False, False, "the schedule") if trained else IDLE)
     return Play(name, first, tuple(live), tuple(nights))

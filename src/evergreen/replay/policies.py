@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, get_args
 
 from evergreen.errors import UsageError
@@ -26,7 +26,6 @@ class Policy:
     title: str
     changes: Mapping[str, Any] | None = None
     period: int = 0
-    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def watches(self) -> bool:
@@ -47,9 +46,17 @@ def _policy(name: str, settings: Settings, past: Past, cost: float) -> Policy:
             changes["volume"] = settings.policy.volume or int(VOLUME_BLOCKS * past.edges[-1] // past.blocks)
         return Policy(name, f"preset {name}", changes)
     if name == "never":
-        return Policy(name, "never")
+        return Policy(name, title_of(0))
     if match := re.fullmatch(r"every-([1-9]\d*)", name):
-        period = int(match[1])
-        return Policy(name, "every block" if period == 1 else f"every {period} blocks", period=period)
+        return Policy(name, title_of(int(match[1])), period=int(match[1]))
     known = ", ".join((*PRESETS, *RULES))
     raise UsageError(f"There is no policy '{name}'. Known are: {known} (every-N for any number of blocks).")
+
+
+def title_of(period: int) -> str:
+    """A fixed period in words.
+
+    >>> title_of(0), title_of(1), title_of(5)
+    ('never', 'every block', 'every 5 blocks')
+    """
+    return {0: "never", 1: "every block"}.get(period, f"every {period} blocks")
