@@ -15,7 +15,7 @@ from scipy import stats
 
 from evergreen.data.formats.chunks import from_tables
 from evergreen.data.sources import Table
-from evergreen.drift import profile as profiles
+from evergreen.drift import passes
 from evergreen.drift.distances import ks_bounds
 from evergreen.drift.measures import measure_column
 from evergreen.drift.profile import Profile, merge, profile_arrays, profile_frame, profile_table
@@ -247,8 +247,8 @@ def test_columns_come_in_the_order_asked_for_and_unknown_ones_are_left_out(chunk
 
 def test_a_reference_too_long_to_hold_is_profiled_in_two_passes_as_well(chunked, monkeypatch):
     held = profile_table(chunked, KINDS)
-    monkeypatch.setattr(profiles, "HELD_ROWS", 1000)
-    monkeypatch.setattr(profiles, "SAMPLE_ROWS", 3000)
+    monkeypatch.setattr(passes, "HELD_ROWS", 1000)
+    monkeypatch.setattr(passes, "SAMPLE_ROWS", 3000)
     streamed = profile_table(chunked, KINDS)
     column = streamed.columns["x"]
     assert (column.present, column.absent) == (held.columns["x"].present, held.columns["x"].absent)
@@ -258,8 +258,8 @@ def test_a_reference_too_long_to_hold_is_profiled_in_two_passes_as_well(chunked,
 
 
 def test_the_sample_for_the_bins_does_not_depend_on_the_chunks(chunked, monkeypatch):
-    monkeypatch.setattr(profiles, "HELD_ROWS", 1000)
-    monkeypatch.setattr(profiles, "SAMPLE_ROWS", 40)
+    monkeypatch.setattr(passes, "HELD_ROWS", 1000)
+    monkeypatch.setattr(passes, "SAMPLE_ROWS", 40)
     whole = table_of_chunks(
         pa.concat_tables([pa.table({"x": chunk}) for chunk in chunked.arrays("x")]).combine_chunks()
     )

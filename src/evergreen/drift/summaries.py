@@ -5,7 +5,7 @@ Counts are exact, so summaries on the same bins merge by addition in any order, 
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 BINS = 200  # error of KS at most 3.4e-4 on nine awkward shapes; divisible by 10 and 20
 DISCRETE = 20  # at most so many different values: the values are the groups, as for a category
 TAILS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0)  # edges beyond, in widths of the reference
-LABELS = 1000  # categories kept by name in a file; the rest is "other"
+LABELS = 1000  # categories of a reference kept by name; the rest is "other"
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,9 +81,9 @@ class NumberProfile:
 class CategoryProfile:
     """A column of categories or booleans: rows per label, labels as text.
 
-    `other`, `other_labels` and `other_single` are rows, labels and once-seen labels beyond the most frequent that
-    a file keeps by name; 0 in a profile that was just taken. `family` is what the labels were stored as,
-    "text" or "number": as text, the number 1, 1.0 and true are all "1".
+    `other`, `other_labels` and `other_single` are rows, labels and once-seen labels beyond those kept by name: the
+    1000 most frequent of a reference; of rows taken against it those that it names, and 100,000 more. `family` is
+    what the labels were stored as, "text" or "number": as text, the number 1, 1.0 and true are all "1".
     """
 
     counts: Mapping[str, int]
@@ -200,9 +200,9 @@ def count_numbers(values: np.ndarray, edges: np.ndarray, points: np.ndarray) -> 
     counts = np.diff(borders)
     with np.errstate(over="ignore", invalid="ignore"):
         centered = finite - _origin(edges)
-        squares = float(np.dot(centered, centered))
         sums = np.zeros(len(counts))
         sums[counts > 0] = np.add.reduceat(centered, borders[:-1][counts > 0]) if len(finite) else 0.0
+        squares = float(np.add.reduce(np.square(centered, out=centered)))  # not `dot`, whose threads get in the way
     low, high = (float(finite[0]), float(finite[-1])) if len(finite) else (None, None)
     non_finite = first + end - last
     return NumberProfile(edges, points, counts, sums, squares, len(values) - end, non_finite, low, high)
@@ -225,7 +225,7 @@ def merge_columns(one: ColumnProfile, other: ColumnProfile) -> Any:
 
 
 def _merge_numbers(one: NumberProfile, other: NumberProfile) -> NumberProfile:
-    if not np.array_equal(one.edges, other.edges):
+    if one.edges is not other.edges and not np.array_equal(one.edges, other.edges):
         raise ValueError("profiles on different bins can't be merged; take both against the same reference")
     lows = [low for low in (one.low, other.low) if low is not None]
     highs = [high for high in (one.high, other.high) if high is not None]
@@ -246,19 +246,23 @@ def column_to_dict(column: ColumnProfile) -> dict[str, Any]:
     if isinstance(column, BareProfile):
         return {name: getattr(column, name) for name in ("kind", "present", "absent", "problem")}
     if isinstance(column, CategoryProfile):
-        return {name: getattr(_kept(column), name) for name in CategoryProfile.__dataclass_fields__}
+        return {name: getattr(column, name) for name in CategoryProfile.__dataclass_fields__}
     plain = {name: getattr(column, name) for name in NumberProfile.__dataclass_fields__}
     plain["points"] = np.flatnonzero(column.points)
     return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in plain.items()}
 
 
-def _kept(column: CategoryProfile) -> CategoryProfile:
-    """The 1000 most frequent labels by name, ties in alphabetical order; the others together."""
-    ranked = sorted(column.counts, key=lambda label: (-column.counts[label], label))
-    rest = [column.counts[label] for label in ranked[LABELS:]]
+def keep_labels(column: CategoryProfile, most: int, named: Collection[str] = ()) -> CategoryProfile:
+    """The most frequent labels by name, ties in alphabetical order, and those in `named`; the others together."""
+    if len(column.counts) <= most:
+        return column
+    always = set(named)
+    ranked = sorted(column.counts, key=lambda label: (label not in always, -column.counts[label], label))
+    kept = max(most, len(always & column.counts.keys()))
+    rest = [column.counts[label] for label in ranked[kept:]]
     return replace(
         column,
-        counts={label: column.counts[label] for label in ranked[:LABELS]},
+        counts={label: column.counts[label] for label in ranked[:kept]},
         other=column.other + sum(rest),
         other_labels=column.other_labels + len(rest),
         other_single=column.other_single + rest.count(1),
