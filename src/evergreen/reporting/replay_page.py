@@ -1,0 +1,60 @@
+"""A replay as one self-contained page: the advice, the table, and each policy's scores over the blocks."""
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from evergreen.reporting import figures, replay_charts, replay_text
+from evergreen.reporting.documents import showable
+from evergreen.reporting.html import FOLDER
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+
+def render_html(document: Mapping[str, Any]) -> str:
+    """The page of a replay or of a calibration, as HTML text."""
+    shown = showable(document)
+    style = (FOLDER / "report.css").read_text()
+    return _template().render(
+        run=shown,
+        style=style,
+        style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+        replay=_replay_parts(shown.get("replay")),
+        calibration=_calibration_parts(shown.get("calibration")),
+    )
+
+
+@cache
+def _template() -> "Template":
+    from jinja2 import Environment, FileSystemLoader
+
+    environment = Environment(loader=FileSystemLoader(FOLDER), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.globals |= {"f": figures, "charts": replay_charts}
+    return environment.get_template("replay.html.j2")
+
+
+def _replay_parts(replay: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if not replay:
+        return None
+    policies = replay["policies"]
+    head, rows = replay_text.policy_table(replay)
+    never = next((each for each in policies if each["name"] == "never"), None)
+    span, most = replay_charts.common_span(policies), max(each["cost"] for each in policies)
+    return {
+        "opening": replay_text.describe(replay),
+        "advice": replay.get("advice"),
+        "head": head,
+        "rows": [(each, row, replay_charts.cost_bar(each, most)) for each, row in zip(policies, rows, strict=True)],
+        "panels": [(each["title"], replay_charts.score_panel(each, never, span, replay)) for each in policies],
+        "metric": replay["metric"],
+    }
+
+
+def _calibration_parts(calibration: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if not calibration:
+        return None
+    tables = [replay_text.alarm_table(calibration), replay_text.shift_table(calibration)]
+    return {"sentences": calibration["sentences"], "tables": tables}

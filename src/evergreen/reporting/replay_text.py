@@ -1,0 +1,96 @@
+"""A replay, or a calibration, as plain lines for a terminal, cron and grep."""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from evergreen.reporting import figures
+from evergreen.reporting.documents import showable
+
+WIDTH = 100
+Row = Sequence[str]
+
+
+def render_text(document: Mapping[str, Any]) -> str:
+    """The table of policies and the advice, or what a calibration found."""
+    shown = showable(document)
+    parts = []
+    if replay := shown.get("replay"):
+        parts += [_opening(replay), table(*policy_table(replay)), _advice(replay.get("advice"))]
+    if calibration := shown.get("calibration"):
+        parts += [_fold(sentence) for sentence in calibration["sentences"]]
+        parts += [table(*alarm_table(calibration)), table(*shift_table(calibration))]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _fold(text: str) -> str:
+    return textwrap.fill(text, WIDTH, break_on_hyphens=False, break_long_words=False)
+
+
+def _opening(replay: Mapping[str, Any]) -> str:
+    return _fold(describe(replay))
+
+
+def describe(replay: Mapping[str, Any]) -> str:
+    """What was played, in a sentence or two."""
+    played = replay["blocks"] - replay["first_block"]
+    late = f", labels {replay['late_blocks']:.0f} blocks late" if replay["late_blocks"] else ""
+    return (
+        f"{replay['source']}: {replay['rows']:,} rows in {replay['blocks']} blocks of about {replay['block_rows']:,}; "
+        f"{played} of them played, after a first model that all policies share{late}. Cost counts "
+        f"{replay['cost_unit']}, and {replay['retrain_cost']:g} for each retraining."
+    )
+
+
+def policy_table(replay: Mapping[str, Any]) -> tuple[Row, list[Row]]:
+    """Head and rows, the cheapest policy first."""
+    head = ("policy", replay["metric"], "retrains", "deployed", "false alarms", "in shadow", "cost", "ratio")
+    rows = [
+        (
+            each["title"],
+            figures.score(each["score"]),
+            str(each["retrains"]),
+            str(each["deployed"]),
+            str(each["false_alarms"]),
+            str(each["shadow_trainings"]),
+            f"{each['cost']:,.0f}",
+            "" if each["ratio"] is None else f"{each['ratio']:.3f}",
+        )
+        for each in replay["policies"]
+    ]
+    return head, rows
+
+
+def alarm_table(calibration: Mapping[str, Any]) -> tuple[Row, list[Row]]:
+    """False alarms to expect from each setting."""
+    head = ("setting", f"false alarms per {calibration['per']}", "runs", "with alarm")
+    rows = [
+        (each["title"], figures.number(each["expected"], 2), str(each["runs"]), str(each["alarms"]))
+        for each in calibration["settings"]
+    ]
+    return head, rows
+
+
+def shift_table(calibration: Mapping[str, Any]) -> tuple[Row, list[Row]]:
+    """The smallest shift that each column would show."""
+    return ("column", "smallest shift seen in 80 % of the blocks"), [
+        (each["column"], each["words"]) for each in calibration["shifts"]
+    ]
+
+
+def table(head: Row, rows: list[Row]) -> str:
+    """Columns side by side: the first to the left, the others to the right."""
+    widths = [max(len(row[place]) for row in [head, *rows]) for place in range(len(head))]
+
+    def line(row: Row) -> str:
+        cells = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        return "  ".join([row[0].ljust(widths[0]), *cells]).rstrip()
+
+    return "\n".join([line(head), "-" * len(line(head)), *map(line, rows)])
+
+
+def _advice(advice: Mapping[str, Any] | None) -> str:
+    if not advice:
+        return ""
+    lines = "\n".join(f"    {line}" for line in advice["lines"])
+    return f"RECOMMENDED: {advice['title']}\n{_fold(' '.join(advice['reasons']))}\n\nFor config.toml:\n{lines}"
