@@ -91,9 +91,14 @@ def encode(
     return np.column_stack(before).astype(np.float64), np.column_stack(after).astype(np.float64)
 
 
+def is_number(values: "pd.Series[Any]") -> bool:
+    """Whether a column of a conformed frame holds numbers, not categories."""
+    return bool(values.dtype.kind in "fiub")
+
+
 def _encode_column(before: "pd.Series[Any]", after: "pd.Series[Any]") -> Columns:
-    if before.dtype != object:
-        return before.to_numpy(np.float64), after.to_numpy(np.float64)
+    if is_number(before):
+        return before.to_numpy(np.float64, na_value=np.nan), after.to_numpy(np.float64, na_value=np.nan)
     counts = before.value_counts()
     ranked = sorted(counts.index, key=lambda word: (-counts[word], word))
     codes = {word: float(rank) for rank, word in enumerate(ranked)}

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from evergreen.drift.estimation.models import is_number
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -62,11 +64,11 @@ def find_beyond(reference: "pd.DataFrame", current: "pd.DataFrame") -> tuple[np.
 
 
 def _beyond_column(before: "pd.Series[Any]", after: "pd.Series[Any]") -> tuple[np.ndarray, float]:
-    if before.dtype == object:
+    if not is_number(before):
         counts = before.value_counts()
         new = after.notna() & ~after.isin(counts.index)
         return new.to_numpy(bool), float((counts == 1).sum()) / len(before)
-    values, known = after.to_numpy(np.float64), before.to_numpy(np.float64)
+    values, known = (column.to_numpy(np.float64, na_value=np.nan) for column in (after, before))
     present = known[~np.isnan(known)]
     if not len(present):
         return ~np.isnan(values), 0.0

@@ -66,12 +66,14 @@ class Track:
             None without any.
         usual_error: not exceeded by nine of ten estimates; the tolerated error while there is no record.
         tolerated: largest mean error of a reliable record, half of `performance.max_drop`.
-        reliable: enough windows, no worse than carrying forward, and within what is tolerated.
+        recent_error: mean of the last five; None without any.
+        reliable: enough windows, no worse than carrying forward, and all in all and lately within what is tolerated.
     """
 
     windows: int
     error: float | None
     carried_error: float | None
+    recent_error: float | None
     usual_error: float
     tolerated: float
     reliable: bool
@@ -92,9 +94,11 @@ def judge_track(scored: Sequence[ScoredEstimate], metric: str, max_drop: float) 
     newest = [each for each in scored if each.metric == metric][-NEWEST:]
     tolerated = TOLERATED * max_drop
     if not newest:
-        return Track(0, None, None, tolerated, tolerated, False)
+        return Track(0, None, None, None, tolerated, tolerated, False)
     errors = np.array([each.error for each in newest])
     error = float(errors.mean())
     carried = float(np.mean([each.carried_error for each in newest]))
-    reliable = len(newest) >= MIN_WINDOWS and error <= min(carried, tolerated)
-    return Track(len(newest), error, carried, float(np.quantile(errors, SURE)), tolerated, reliable)
+    # The last five by themselves too: a long good past must not vouch for estimates that have begun to fail.
+    recent = float(errors[-MIN_WINDOWS:].mean())
+    reliable = len(newest) >= MIN_WINDOWS and error <= carried and max(error, recent) <= tolerated
+    return Track(len(newest), error, carried, recent, float(np.quantile(errors, SURE)), tolerated, reliable)

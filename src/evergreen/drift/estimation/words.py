@@ -57,11 +57,14 @@ def verdict_words(found: "Estimate") -> str:
 
 def track_words(track: Track, relative: bool) -> str:
     """How right the estimates were so far."""
-    assert track.error is not None and track.carried_error is not None
+    assert track.error is not None and track.carried_error is not None and track.recent_error is not None
     error, carried, most = (amount(each, relative) for each in (track.error, track.carried_error, track.tolerated))
+    lately = ""
+    if track.recent_error > track.tolerated >= track.error:
+        lately = f" ({amount(track.recent_error, relative)} in the last {MIN_WINDOWS})"
     return (
-        f"in {track.windows} windows whose labels have come since, it was off by {error} on average, the last labelled "
-        f"score by {carried}, and {most} is tolerated"
+        f"in {track.windows} windows whose labels have come since, it was off by {error} on average{lately}, the last "
+        f"labelled score by {carried}, and {most} is tolerated"
     )
 
 
