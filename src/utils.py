@@ -143,6 +143,7 @@ def run(body: Callable[[argparse.Namespace], int], arguments: argparse.Namespace
     # Threads of compiled libraries that wait for one another by spinning make a fit twenty times slower as soon as
     # the machine has anything else to do. It has to be said before such a library is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    _avoid_slow_sorting()
     with _logging(arguments, progress=progress), _stop_signals():
         try:
             code = _run_to_the_end(body, arguments)
@@ -152,6 +153,27 @@ def run(body: Callable[[argparse.Namespace], int], arguments: argparse.Namespace
             # The reader (head, less) has left; point stdout elsewhere so that the interpreter's last flush is quiet.
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             return int(ExitCode.OK)
+
+
+def _avoid_slow_sorting() -> None:
+    """On AMD processors let NumPy sort with AVX2: its AVX-512 sort stores in a way that takes them five times longer.
+
+    Measured with NumPy 2.4 on an EPYC of the fourth generation: a million float64 in 55 ms, and in 11 ms without. It
+    has to be said before NumPy is loaded, and not at all where somebody has chosen features already.
+    """
+    chosen = {"NPY_DISABLE_CPU_FEATURES", "NPY_ENABLE_CPU_FEATURES"} & os.environ.keys()
+    if "numpy" in sys.modules or chosen or not _is_amd():
+        return
+    names = ("X86_V4", "AVX512_SKX", "AVX512_ICL", "AVX512_SPR")  # the first is the second's name since NumPy 2.4
+    os.environ["NPY_DISABLE_CPU_FEATURES"] = " ".join(names)
+
+
+def _is_amd() -> bool:
+    try:
+        with Path("/proc/cpuinfo").open(encoding="utf-8") as file:
+            return any("AuthenticAMD" in file.readline() for _ in range(2))
+    except OSError:
+        return False
 
 
 def _run_to_the_end(body: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> int:
