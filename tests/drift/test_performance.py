@@ -23,7 +23,8 @@ from evergreen.drift.performance import (
 )
 from evergreen.drift.performance_check import check_model_performance_drift
 from evergreen.errors import DataError, UsageError
-from evergreen.scoring.metrics import METRICS, Score, exact_score, sample_rows, score, score_all
+from evergreen.scoring.measures import Sample
+from evergreen.scoring.metrics import METRICS, Score, exact_score, sample_rows, score, score_all, score_sample
 from evergreen.scoring.predictions import Predictions
 from evergreen.settings import PerformanceSettings
 from evergreen.verdicts import LOSSES
@@ -125,6 +126,39 @@ def test_an_unchanged_model_is_seldom_called_degraded(rows, known):
 @pytest.mark.parametrize(("rows", "known"), [(50, 0.59), (100, 0.81), (200, 0.94)])
 def test_a_loss_of_ten_points_is_found_as_often_as_promised(rows, known):
     assert chance_of_loss(0.75, rows) == pytest.approx(known, abs=0.03)
+
+
+def lost_by_chance(accuracy, stay, rows, *, in_time, runs=600):
+    """Share of unchanged models called worse by 5 points; neighbouring errors have the correlation `stay`."""
+    lost = 0
+    for seed in range(runs):
+        random, scores = np.random.default_rng(seed), []
+        for n in (2000, rows):
+            fresh = np.flatnonzero((random.random(n) >= stay) | (np.arange(n) == 0))
+            wrong = np.repeat(random.random(len(fresh)) >= accuracy, np.diff([*fresh, n]))
+            sample = Sample(np.zeros(n, int), wrong.astype(int), None, ("0", "1"), 1)
+            scores.append(score_sample(METRICS["accuracy"], sample, ordered=in_time))
+        lost += drop_bounds(METRICS["accuracy"], *scores, 0.9)[0] > 0 and scores[0].value - scores[1].value >= 0.05
+    return lost / runs
+
+
+def test_errors_that_come_in_runs_make_the_verdict_more_careful_and_others_do_not():
+    blind, told = (lost_by_chance(0.85, 0.6, 200, in_time=in_time) for in_time in (False, True))
+    assert blind > 0.12
+    assert told < 0.6 * blind
+    blind, told = (lost_by_chance(0.85, 0.0, 100, in_time=in_time) for in_time in (False, True))
+    assert told == pytest.approx(blind, abs=0.01)
+
+
+def test_rows_in_time_order_are_judged_as_such():
+    wrong = np.repeat(np.random.default_rng(0).random(40) < 0.2, 25).astype(int)
+    y, said = np.array(["0"] * 1000, dtype=object), Predictions(wrong.astype(str).astype(object), None, ("0", "1"))
+    arguments = {"baseline": accuracy_of(1700, 2000), "settings": DEFAULTS, "task": "classification"}
+    blind = judge_performance(y, said, **arguments)
+    told = judge_performance(y, said, times=np.arange(1000), **arguments)
+    assert told.current == blind.current
+    assert told.interval[1] - told.interval[0] > 2 * (blind.interval[1] - blind.interval[0])
+    assert told.scores["accuracy"].low == told.interval[0]
 
 
 @settings(max_examples=50, deadline=None)

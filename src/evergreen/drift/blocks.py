@@ -31,7 +31,10 @@ def score_blocks(
     rows = len(sample.truth)
     keys = np.arange(rows) if times is None else np.asarray(times)
     parts = np.array_split(np.arange(rows), max(1, min(MAX_BLOCKS, rows // settings.min_labels)))
-    scored = [(part, score_sample(metric, sample.take(part), settings.confidence, seed)) for part in parts]
+    scored = [
+        (part, score_sample(metric, sample.take(part), settings.confidence, seed, ordered=times is not None))
+        for part in parts
+    ]
     return tuple(
         BlockScore(plain_key(keys[part[0]]), plain_key(keys[part[-1]]), len(part), found.value, found.low, found.high)
         for part, found in scored

@@ -11,8 +11,8 @@ the current score, oriented so that positive is worse; for metrics without an up
 
 A leak goes before "fine": what is small over the whole window may be large, and growing, in its newest rows.
 
-Intervals: Newcombe's for shares such as accuracy, DeLong's variance for AUC, Welch's for means of losses,
-moving blocks for regression (`evergreen.scoring.intervals`).
+Intervals: Newcombe's for shares such as accuracy, DeLong's variance for AUC, Welch's for means of losses, wider by
+moving blocks where the errors of rows in time order come in runs (`evergreen.scoring.intervals`).
 """
 
 from collections.abc import Mapping
@@ -118,7 +118,7 @@ def judge_performance(
         predictions: of the model for the same rows.
         baseline: the model's scores by metric, from its card.
         times: (n,) time or row number of each row, for the blocks of the report; without it the order of the rows
-            means nothing, and no slow loss is looked for.
+            means nothing: no slow loss is looked for, and no runs of errors.
         maturity: of the window, for its coverage and the reason why newer rows aren't judged yet.
         unlabelled: the model's predictions for the rows of the same mature part that have no label; where
             they differ from the labelled ones the labels are a biased choice and nothing is judged.
@@ -142,11 +142,11 @@ def judge_performance(
     if len(y) < settings.min_labels:
         reasons = _sentences(words.too_few(len(y), settings.min_labels), unripe)
         return replace(report, reasons=reasons, labels_needed=settings.min_labels - len(y))
-    sample = sample_rows(y, predictions, positive)
+    sample, ordered = sample_rows(y, predictions, positive), times is not None
     report = replace(
         report,
         blocks=score_blocks(metric, sample, times, settings, seed),
-        scores=score_samples(task, sample, settings, root, seed),
+        scores=score_samples(task, sample, settings, root, seed, ordered=ordered),
     )
     if unlabelled is not None and len(unlabelled):
         bias = labels_biased(model_scores(predictions), model_scores(unlabelled), settings.max_drop)
@@ -156,7 +156,8 @@ def judge_performance(
             return replace(report, verdict="biased_labels", reasons=told, reweighted=weighed)
     if times is not None:
         report = replace(report, leak=find_leak(metric, baseline, sample, times, settings))
-    report = _judge(report, metric, base, score_sample(metric, sample, settings.confidence, seed), settings)
+    current = score_sample(metric, sample, settings.confidence, seed, ordered=ordered)
+    report = _judge(report, metric, base, current, settings)
     return replace(report, reasons=_sentences(*report.reasons, unripe))
 
 

@@ -248,21 +248,31 @@ def score(
     return score_sample(metric, sample_rows(y, predictions, positive), confidence, seed)
 
 
-def score_sample(metric: Metric, sample: Sample, confidence: float = 0.95, seed: int = 0) -> Score:
-    """`score`, for rows that are coded already."""
+def score_sample(
+    metric: Metric, sample: Sample, confidence: float = 0.95, seed: int = 0, *, ordered: bool = False
+) -> Score:
+    """`score`, for rows that are coded already.
+
+    `ordered` says that the rows are in time order: then errors that come in runs widen the interval of a classification
+    too (moving blocks; what one block tells, the next rows tell again). A regression is always taken in its order.
+    """
     found = metric.measure(sample)
     rows = len(sample.truth)
     if not math.isfinite(found.value):
         return Score(metric.name, math.nan, math.nan, math.nan, math.nan, rows, reason=found.reason)
-    error = _resampled(metric, sample, seed) if found.contributions is None else _spread(found.contributions, sample)
+    error = (
+        _resampled(metric, sample, seed)
+        if found.contributions is None
+        else _spread(found.contributions, sample, ordered)
+    )
     effective = intervals.equivalent_rows(found.value, error, found.support) if found.support else 0.0
     known = Score(metric.name, found.value, math.nan, math.nan, error, rows, effective)
     low, high = bounds(known, confidence)
     return replace(known, low=low, high=high)
 
 
-def _spread(contributions: np.ndarray, sample: Sample) -> float:
-    return intervals.spread(contributions, ordered=not sample.classes)
+def _spread(contributions: np.ndarray, sample: Sample, ordered: bool) -> float:
+    return intervals.spread(contributions, ordered=ordered or not sample.classes)
 
 
 def _resampled(metric: Metric, sample: Sample, seed: int) -> float:
@@ -295,18 +305,29 @@ def score_all(
     confidence: float = 0.95,
     seed: int = 0,
     positive: str | None = None,
+    ordered: bool = False,
 ) -> dict[str, Score]:
     """Every metric that applies to the task and that these rows can tell; for a card or a report."""
     settings = (settings or PerformanceSettings()).model_copy(update={"confidence": confidence})
-    return score_samples(task, sample_rows(y, predictions, positive), settings, root, seed)
+    return score_samples(task, sample_rows(y, predictions, positive), settings, root, seed, ordered=ordered)
 
 
 def score_samples(
-    task: str, sample: Sample, settings: PerformanceSettings, root: Path = Path(), seed: int = 0
+    task: str,
+    sample: Sample,
+    settings: PerformanceSettings,
+    root: Path = Path(),
+    seed: int = 0,
+    *,
+    ordered: bool = False,
 ) -> dict[str, Score]:
     """`score_all`, for rows that are coded already."""
     given = [_configured(metric, settings, root) for metric in METRICS.values() if _given(metric, settings)]
-    found = [score_sample(metric, sample, settings.confidence, seed) for metric in given if task in metric.tasks]
+    found = [
+        score_sample(metric, sample, settings.confidence, seed, ordered=ordered)
+        for metric in given
+        if task in metric.tasks
+    ]
     return {score.metric: score for score in found if score.defined}
 
 
