@@ -11,12 +11,13 @@ columns take milliseconds, and its probabilities are the ratio of the two densit
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from evergreen.data.rows import row_digests
+from evergreen.settings import DriftSettings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +27,11 @@ ROWS = 20_000  # of each side are learned from: an AUC of 0.55 is then 17 standa
 FOLDS = 3
 TREES, LEAVES = 40, 8
 NAMED_LABELS = 254  # the trees know at most 255 categories; rarer labels are one
+SURE = 1.645  # standard errors above chance: 5 % of clean runs reach them
+SHUFFLES = 20  # a finding that beats all of them has p < 1/20
+SHUFFLED_ROWS = 3_000  # of each side: 60 fits take seconds, and an AUC of 0.55 is still 6 standard errors from chance
+ASKED_ROWS = 2_000  # of each fold, to see what a column contributes
+NAMED_COLUMNS = 10
 SMALLEST_SHARE = 1e-3  # probabilities are kept this far from 0 and 1: a ratio above 1000 is no longer measured
 
 
@@ -104,6 +110,97 @@ def fit_domain_classifier(reference: "pd.DataFrame", current: "pd.DataFrame", se
         rows,
         models,
     )
+
+
+@dataclass(frozen=True)
+class DeepDrift:
+    """The classifier's verdict.
+
+    Attributes:
+        auc, z: of rows it had not seen; 0.5 and 0 where there is no difference.
+        limit: the least AUC that is material (`drift.min_auc`).
+        rows: of reference and current that it learned from.
+        columns: those that separate, strongest first: "name", and "importance" as a share of all they add to the AUC.
+    """
+
+    verdict: str
+    auc: float
+    z: float
+    limit: float
+    rows: tuple[int, int]
+    columns: tuple[dict[str, Any], ...]
+    reasons: tuple[str, ...]
+
+
+def compare_rows(reference: "pd.DataFrame", current: "pd.DataFrame", settings: DriftSettings, seed: int) -> DeepDrift:
+    """Whether new rows can be told from old ones, surely and materially, and by which columns."""
+    domain = fit_domain_classifier(reference, current, seed)
+    counts = np.bincount(domain.rows.is_current[domain.rows.fold >= 0], minlength=2)
+    rows = int(counts[0]), int(counts[1])
+    columns: tuple[dict[str, Any], ...] = ()
+    verdict = "no_drift" if min(rows) >= settings.min_rows else "not_enough_evidence"
+    if verdict == "no_drift" and domain.auc >= settings.min_auc and domain.z > SURE and is_confirmed(domain, seed):
+        verdict, columns = "drift", find_separating(domain, seed)
+    reason = _explain(domain, verdict, [column["name"] for column in columns], settings)
+    return DeepDrift(verdict, domain.auc, domain.z, settings.min_auc, rows, columns, (reason,))
+
+
+def _explain(domain: Domain, verdict: str, names: list[str], settings: DriftSettings) -> str:
+    found = f"AUC {domain.auc:.3f}, {max(0.0, domain.z):.1f} standard errors above chance (limit {settings.min_auc:g})"
+    if verdict == "drift":
+        by = f", by {', '.join(names[:5])}" if names else ""
+        return f"A classifier tells new rows from old ones{by}: {found}."
+    if verdict == "not_enough_evidence":
+        return f"Fewer than {settings.min_rows} rows to tell new ones from old ones by (drift.min_rows): {found}."
+    return f"A classifier can't tell new rows from old ones: {found}."
+
+
+def is_confirmed(domain: Domain, seed: int) -> bool:
+    """Whether the AUC is larger than each of 20 that the same procedure reaches on shuffled labels."""
+    random = np.random.default_rng(seed)
+    rows = _fewer(domain.rows, SHUFFLED_ROWS, random)
+    found = _cross_validate(rows, rows.is_current, seed)
+    shuffled = (_cross_validate(rows, random.permutation(rows.is_current), seed) for _ in range(SHUFFLES))
+    return all(auc < found for auc in shuffled)
+
+
+def _fewer(rows: Rows, most: int, random: np.random.Generator) -> Rows:
+    """At most so many rows of each side, of those that are learned from."""
+    sides = [np.flatnonzero((rows.fold >= 0) & (rows.is_current == side)) for side in (False, True)]
+    kept = np.concatenate([np.sort(random.permutation(side)[:most]) for side in sides])
+    return replace(rows, values=rows.values[kept], is_current=rows.is_current[kept], fold=rows.fold[kept])
+
+
+def _cross_validate(rows: Rows, is_current: np.ndarray, seed: int) -> float:
+    models = tuple(_fit(rows, is_current, fold, seed) for fold in range(FOLDS))
+    answers = _answer(models, rows)
+    return math.fsum(_judge_fold(answers, rows, is_current, fold)[0] for fold in range(FOLDS)) / FOLDS
+
+
+def find_separating(domain: Domain, seed: int) -> tuple[dict[str, Any], ...]:
+    """The columns whose shuffling lowers the AUC on rows not seen, as shares of all by which it falls."""
+    random = np.random.default_rng(seed)
+    falls = np.zeros(len(domain.rows.names))
+    for fold, model in enumerate(domain.models):
+        falls += _falls(domain.rows, model, fold, random)
+    falls = np.maximum(falls, 0)
+    order = [place for place in np.argsort(-falls, kind="stable")[:NAMED_COLUMNS] if falls[place] > 0]
+    return tuple({"name": domain.rows.names[place], "importance": float(falls[place] / falls.sum())} for place in order)
+
+
+def _falls(rows: Rows, model: "HistGradientBoostingClassifier", fold: int, random: np.random.Generator) -> np.ndarray:
+    """By how much the AUC of a fold falls when a column is shuffled, shape `(n_columns,)`."""
+    inside = np.flatnonzero(rows.fold == fold)
+    inside = np.sort(random.permutation(inside)[:ASKED_ROWS])
+    values, truth = rows.values[inside], rows.is_current[inside]
+    whole = rank_auc(model.predict_proba(values)[:, 1], truth)
+    falls = []
+    for place in range(values.shape[1]):
+        kept = values[:, place].copy()
+        values[:, place] = random.permutation(kept)
+        falls.append(whole - rank_auc(model.predict_proba(values)[:, 1], truth))
+        values[:, place] = kept
+    return np.array(falls)
 
 
 def _gather(reference: "pd.DataFrame", current: "pd.DataFrame", seed: int) -> Rows:
