@@ -95,6 +95,7 @@ def score_answers(answers: Contender, material: Material, settings: Settings) ->
         root=settings.root,
         confidence=settings.performance.confidence,
         positive=settings.data.positive or None,
+        ordered=True,
     )
 
 
