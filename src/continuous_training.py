@@ -65,15 +65,64 @@ class Retraining:
     forced: Mapping[str, str] | None
 
 
+@dataclass(frozen=True)
+class Shadowing:
+    """What became of a challenger that was trained to be watched; `reasons` say it in words."""
+
+    card: "Card"
+    kept: bool
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A fitted challenger and the rows it was made with; `champion` is the live model, None when there is none."""
+
+    material: "Material"
+    fitted: "Fitted"
+    champion: "OpenedModel | None"
+
+
 def retrain(settings: "Settings", store: "Store", table: "Table", order: Order) -> Retraining:
     """Train, gate, compare and perhaps deploy one challenger; the caller holds the store's lock.
 
     Raises `DataError` for bad data or too few labels, `TrainingError` when the fit failed, and
     `IntegrityError` when another model went live meanwhile. The champion stays in all these cases.
     """
+    from evergreen.training.admission import examine
+
+    made = make_challenger(settings, store, table, order)
+    rival = None if order.force else made.champion
+    shown = examine(made.fitted, made.material, settings, rival, candidates=count_candidates(store, made.material))
+    forced = {"by": order.actor, "why": order.reason} if order.force and made.champion else None
+    outcome, reasons = judge(settings, shown, made.champion, forced)
+    card = describe(settings, store, made, shown, order)
+    result = Retraining(card, shown, outcome, reasons, forced)
+    carry_out(settings, store, result, made.fitted, order)
+    return result
+
+
+def train_shadow(settings: "Settings", store: "Store", table: "Table", order: Order) -> Shadowing:
+    """Train a challenger as `retrain` does, and keep it to be watched: it passes the gates and does not go live."""
+    from evergreen.registry.shadow import keep_shadow, refuse_shadow
+    from evergreen.training.admission import examine
+
+    made = make_challenger(settings, store, table, order)
+    shown = examine(made.fitted, made.material, settings, None)
+    card = describe(settings, store, made, shown, order)
+    failed = tuple(gate.reason for gate in shown.gates if not gate.passed)
+    if failed:
+        refuse_shadow(store, failed, now=order.now, run=order.run)
+        return Shadowing(card, False, ("A challenger for the shadow did not pass the safety gates.", *failed))
+    keep_shadow(store, made.fitted.pickle, card, now=order.now, run=order.run)
+    return Shadowing(card, True, ("A challenger was trained to be watched in shadow; it does not go live.",))
+
+
+def make_challenger(settings: "Settings", store: "Store", table: "Table", order: Order) -> Attempt:
+    """Read the rows, keep the newest aside, and fit on the others."""
     from evergreen.data.quality import can_answer, check_target
-    from evergreen.registry.describing import Occasion, contract_of, describe_challenger, last_key_of
-    from evergreen.training.admission import OpenedModel, examine
+    from evergreen.registry.describing import contract_of, last_key_of
+    from evergreen.training.admission import OpenedModel
     from evergreen.training.prepare import prepare_material
 
     champion = None
@@ -86,16 +135,25 @@ def retrain(settings: "Settings", store: "Store", table: "Table", order: Order) 
         if order.force and not can_answer(table, known, settings.data):
             known = None  # the table has changed for good: the challenger's contract begins anew
     material = prepare_material(table, settings, known=known, seen_until=seen_until, until=order.until)
-    fitted = fit(settings, store, material, seen_until)
-    shown = examine(fitted, material, settings, None if order.force else champion)
-    forced = {"by": order.actor, "why": order.reason} if order.force and champion else None
-    outcome, reasons = judge(settings, shown, champion, forced)
-    parent = champion.digest if champion else None
+    return Attempt(material, fit(settings, store, material, seen_until), champion)
+
+
+def count_candidates(store: "Store", material: "Material") -> int:
+    """How many challengers have now been tried on these very rows: each look at them spends a part of alpha."""
+    from evergreen.data.rows import digest_rows
+    from evergreen.registry.journal import past_runs
+
+    rows = digest_rows(material.holdout.frame)
+    return 1 + sum(run.get("rows_digest") == rows for run in past_runs(store.entries()))
+
+
+def describe(settings: "Settings", store: "Store", made: Attempt, shown: "Examination", order: Order) -> "Card":
+    """The card of a challenger."""
+    from evergreen.registry.describing import Occasion, describe_challenger
+
+    parent = made.champion.digest if made.champion else None
     occasion = Occasion(store.next_version(), parent, order.now, order.reason, order.actor, utils.revision())
-    challenger = describe_challenger(fitted, material, shown, settings, occasion)
-    result = Retraining(challenger, shown, outcome, reasons, forced)
-    carry_out(settings, store, result, fitted, order)
-    return result
+    return describe_challenger(made.fitted, made.material, shown, settings, occasion)
 
 
 def fit(settings: "Settings", store: "Store", material: "Material", seen_until: Any) -> "Fitted":
@@ -103,6 +161,7 @@ def fit(settings: "Settings", store: "Store", material: "Material", seen_until: 
     from evergreen.data.labels import own_labels
     from evergreen.data.schema import conform
     from evergreen.files import read_bytes
+    from evergreen.registry.journal import labelled_per_run
     from evergreen.training.fitting import FitJob, fit_in_child, limits_of
 
     training = material.training
@@ -119,6 +178,7 @@ def fit(settings: "Settings", store: "Store", material: "Material", seen_until: 
         positive=settings.data.positive,
         champion=read_bytes(store.model_path) if settings.training.update and store.live_digest() else None,
         seen_until=seen_until,
+        window_rows=labelled_per_run(store.entries()),
     )
     return fit_in_child(job, limits_of(settings.training))
 
@@ -145,7 +205,7 @@ def judge(
 
 def carry_out(settings: "Settings", store: "Store", result: Retraining, fitted: "Fitted", order: Order) -> None:
     """Write the decision record, then stage or deploy what won."""
-    from evergreen.registry.store import write_comparison
+    from evergreen.registry.comparisons import write_comparison
 
     write_comparison(store.folder, order.run, to_document(result) | {"format": 1, "run": order.run})
     if result.outcome == "rejected":
@@ -177,7 +237,7 @@ def to_document(result: Retraining) -> dict[str, Any]:
     }
     record = comparison.to_dict() if comparison else None
     if record is None and result.forced:
-        record = {"winner": "challenger", "forced": result.forced, "reasons": list(result.reasons)}
+        record = skipped_comparison(result)
     is_first = card.parent is None
     return {
         "first_model": trained if is_first else None,
@@ -185,6 +245,18 @@ def to_document(result: Retraining) -> dict[str, Any]:
         "comparison": record,
         "deployed": result.outcome == "deployed",
     }
+
+
+def skipped_comparison(result: Retraining) -> dict[str, Any]:
+    """The record of a comparison that somebody skipped: every key, and null where nothing was found out."""
+    from dataclasses import fields
+
+    from evergreen.training.comparison import Comparison
+
+    nothing = {each.name: None for each in fields(Comparison)}
+    known = {"winner": "challenger", "forced": result.forced, "reasons": list(result.reasons)}
+    identity = {"challenger_digest": result.card.digest, "champion_digest": result.card.parent}
+    return nothing | known | identity | {"slices": [], "scores": {}}
 
 
 def body(arguments: argparse.Namespace) -> int:

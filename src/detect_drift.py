@@ -28,6 +28,7 @@ import utils
 from evergreen.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
     import pyarrow as pa
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from evergreen.data.windows import Maturity
     from evergreen.drift.performance_check import PerformanceCheck
     from evergreen.drift.verdict import DriftReport
+    from evergreen.registry.accounts import Account
     from evergreen.registry.cards import Card
     from evergreen.registry.store import Store
     from evergreen.scoring.predictions import Predictions
@@ -95,7 +97,8 @@ class TableState:
 class Detection:
     """The verdict on the rows that the live model has not seen, and how many there are.
 
-    `lacking` says in words why no challenger can be trained on them yet; empty when one can.
+    `lacking` says in words why no challenger can be trained on them yet; empty when one can. `account` tells what the
+    decisions have cost whose labels are complete; None where that can't be told.
     """
 
     report: "DriftReport"
@@ -103,6 +106,7 @@ class Detection:
     new_labelled_rows: int
     table: TableState
     lacking: str = ""
+    account: "Account | None" = None
 
     @property
     def blocked(self) -> bool:
@@ -122,10 +126,13 @@ def detect(settings: "Settings", store: "Store", table: "Table") -> Detection:
     from evergreen.data.schema import conform
     from evergreen.data.windows import current_window, find_maturity, key_to_json, lacks_labels, read_timeline, to_key
     from evergreen.drift.columns import compare_profiles
+    from evergreen.drift.in_time import profile_current, season_note
     from evergreen.drift.outcomes import profile_answers
-    from evergreen.drift.profile import Profile, profile_table
+    from evergreen.drift.profile import Profile
     from evergreen.drift.verdict import conclude
+    from evergreen.registry.accounts import open_account
     from evergreen.registry.describing import kinds_of, last_key_of, open_model
+    from evergreen.registry.estimating import estimate_waiting
     from evergreen.scoring.predictions import predict
 
     model, card = open_model(store)
@@ -142,29 +149,44 @@ def detect(settings: "Settings", store: "Store", table: "Table") -> Detection:
     window = current_window(timeline, seen_until, settings.data)
     batch = read_batch(table, window, model.contract.features, settings.data, card.task)
     reference = Profile.from_dict(card.profile)
-    current = profile_table(table, kinds_of(model.contract), window=window, against=reference)
+    current = profile_current(table, kinds_of(model.contract), reference, settings.drift, window=window)
     if len(batch):
         current = replace(current, start=text_of(batch.keys[0]), stop=text_of(batch.keys[-1]))
     columns = compare_profiles(reference, current, settings.drift)
     if len(batch) == 0:
-        return Detection(conclude(reference, current, columns, settings.drift), 0, 0, state)
+        return Detection(
+            conclude(reference, current, columns, settings.drift, season=season_note(current)), 0, 0, state
+        )
     if table.current is not None and not table.time:
         state = replace(state, content=digest_rows(batch.frame))
     findings += check_values(table, model.contract, settings.data, window)
     answers = predict(model.estimator, conform(batch.frame, model.contract), card.task, model.contract.classes)
     said = Profile.from_dict(card.prediction_profile or {})
+    says = profile_answers(answers, batch.keys, settings.drift, against=said)
+    maturity = find_maturity(timeline, window, settings.data)
+    estimate, scored = estimate_waiting(settings, store.entries(), table, model, card, batch, answers, maturity)
     report = conclude(
         reference,
         current,
         columns,
         settings.drift,
         quality=findings,
-        predictions=compare_profiles(said, profile_answers(answers, against=said), settings.drift),
+        predictions=compare_profiles(said, says, settings.drift),
         importances=card.importances,
-        **judge_outcomes(settings, card, batch, answers, find_maturity(timeline, window, settings.data)),
+        season=season_note(current, predictions=says),
+        estimate=estimate,
+        scored=scored,
+        **judge_outcomes(settings, card, batch, answers, maturity),
     )
     lacking = lacks_labels(timeline, settings.data, settings.training, seen_until)
-    return Detection(report, len(batch), int(batch.labelled.sum()), state, lacking)
+    judged = batch.labelled & complete_rows(batch, maturity)
+    account = open_account(settings, card, batch.rows(judged), answers.take(judged))
+    return Detection(report, len(batch), int(batch.labelled.sum()), state, lacking, account)
+
+
+def complete_rows(batch: "Batch", maturity: "Maturity") -> "np.ndarray":
+    """Mask of the rows of the stretch whose labels are complete; none where no label has come."""
+    return batch.before(maturity.until) if maturity.labelled_rows else batch.labelled & False
 
 
 def rows_since(card: "Card", table: "Table") -> "Window | None":
@@ -195,7 +217,7 @@ def judge_outcomes(
     from evergreen.registry.describing import contract_of
     from evergreen.scoring.metrics import Score
 
-    mature = batch.before(maturity.until) if maturity.labelled_rows else batch.labelled & False
+    mature = complete_rows(batch, maturity)
     judged, waiting = mature & batch.labelled, mature & ~batch.labelled
     happened = Profile.from_dict(card.target_profile or {})
     labels = batch.labels[judged]
@@ -221,9 +243,8 @@ def judge_outcomes(
         task=card.task,
         positive=card.positive or None,
     )
-    target = (
-        compare_profiles(happened, profile_target(labels, against=happened), settings.drift) if len(labels) else None
-    )
+    happens = profile_target(labels, batch.keys[judged], settings.drift, against=happened)
+    target = compare_profiles(happened, happens, settings.drift) if len(labels) else None
     return {"target": target, "performance": performance}
 
 

@@ -17,6 +17,7 @@ evidence, 12 challenger rejected.
 import argparse
 import logging
 import time
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -25,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 import continuous_training
 import detect_drift
 import utils
-from continuous_training import Order, Retraining, retrain
+from continuous_training import Order, Retraining, Shadowing, retrain, train_shadow
 from detect_drift import Detection, detect
 from evergreen.errors import ExitCode
 
@@ -48,9 +49,15 @@ class MonitorResult:
     first_model: Retraining | None = None
     watch: "Watch | None" = None
     detection: Detection | None = None
+    signals: "Signals | None" = None
     decision: "Decision | None" = None
     retraining: Retraining | None = None
-    news: bool = True
+    shadowing: Shadowing | None = None
+
+    @property
+    def news(self) -> bool:
+        """Whether there was something that no run had seen before."""
+        return self.signals is None or self.signals.news
 
     @property
     def rolled_back(self) -> bool:
@@ -71,6 +78,7 @@ def monitor(
     from evergreen.policy import decide, read_past
     from evergreen.registry.journal import past_runs
     from evergreen.registry.predecessor import watch_predecessor
+    from evergreen.registry.shadow import shadow_is_due, watch_shadow
 
     store.reconcile(now)
     tell(1, "reading the table")
@@ -82,15 +90,22 @@ def monitor(
         if not result.deployed:
             return result
     tell(3, "looking at the rows that the live model has not seen")
-    detection, watch = detect(settings, store, table), None
-    if not detection.blocked:  # bad rows judge nobody, neither the live model nor the one before
+    detection, watch, shadow = detect(settings, store, table), None, None
+    if not detection.blocked:  # bad rows judge nobody: not the live model, nor the one before, nor one in shadow
         watch = watch_predecessor(settings, store, table, run=run, now=now, actor=ACTOR)
+        shadow = watch_shadow(settings, store, table)
     if watch and watch.rolled_back:
         detection = detect(settings, store, table)
-    signals = read_signals(detection, watch, store, now)
-    decision = decide(signals, read_past(past_runs(store.entries())), settings.policy)
-    result = replace(result, watch=watch, detection=detection, decision=decision, news=signals.news)
+    signals = replace(read_signals(settings, detection, watch, store, now), shadow=shadow)
+    entries = store.entries()
+    decision = decide(signals, read_past([*past_runs(entries), found_now(watch)]), settings.policy)
+    result = replace(result, watch=watch, detection=detection, signals=signals, decision=decision)
     if not decision.retrain:
+        ready = signals.news and not signals.blocking and not decision.recommended
+        if ready and shadow_is_due(entries, settings.policy):
+            tell(4, "training a challenger to be watched in shadow")
+            order = Order(run, now, "to be watched in shadow", ACTOR)
+            return replace(result, shadowing=train_shadow(settings, store, table, order))
         return result
     tell(4, "training a challenger: " + " ".join(decision.reasons))
     order = Order(run, now, " ".join(decision.reasons), ACTOR)
@@ -125,56 +140,98 @@ def after_loss(settings: "Settings", detection: Detection) -> "Settings":
     return settings.model_copy(update={"training": training.model_copy(update={"max_holdout": enough})})
 
 
-def read_signals(detection: Detection, watch: "Watch | None", store: "Store", now: datetime) -> "Signals":
+def found_now(watch: "Watch | None") -> dict[str, Any]:
+    """What this run has found out about the retraining before, as the journal will tell it."""
+    return {"gained": watch.gained if watch else None}
+
+
+def read_signals(
+    settings: "Settings", detection: Detection, watch: "Watch | None", store: "Store", now: datetime
+) -> "Signals":
     """What the policy wants to know, out of what was found."""
+    from evergreen.drift.bare_rules import find_bare
     from evergreen.policy import Signals
+    from evergreen.registry.accounts import find_excess, label_lag
     from evergreen.registry.journal import past_runs
 
     report, live = detection.report, store.live()
     assert live is not None, "detect has just asked it"
-    performance, runs = report.performance, past_runs(store.entries())
-    blocking = [f"Data quality: {finding.text}" for finding in report.quality if finding.blocking]
-    if detection.lacking:
-        blocking.append(detection.lacking)
-    if watch and watch.rolled_back:
-        blocking.append("This run went back to the model before; the next one looks at it with fresh eyes.")
+    performance, runs, account = report.performance, past_runs(store.entries()), detection.account
+    judged = account.last_key if account else live.card.seen_until
+    unlabelled = detection.new_labelled_rows == 0 and settings.data.label_delay is None
     return Signals(
         drift=report.verdict,
         severity=report.severity or "minor",
         drifted_columns=report.drifted,
         predictions=report.predictions.verdict if report.predictions else "not_enough_evidence",
+        relations=report.joint.verdict if report.joint else "not_enough_evidence",
         performance=performance.verdict if performance else None,
         performance_reason=performance.reasons[0] if performance and performance.reasons else "",
+        leak=bool(performance and performance.leak and performance.leak.alarm),
+        estimate=report.estimate.verdict if report.estimate else None,
+        estimate_reason=" ".join(report.estimate.reasons[:1]) if report.estimate else "",
+        excess=find_excess(store, live.card, account, replaced=bool(detection.table.content)) if account else None,
+        label_lag_runs=None if unlabelled else label_lag(runs, judged, detection.table.newest),
+        bare=find_bare(report) if settings.policy.preset == "naive" else (),
         age_days=(now - datetime.fromisoformat(live.card.created)).total_seconds() / 86400,
         new_rows=detection.new_rows,
         new_labelled_rows=detection.new_labelled_rows,
         trained_rows=int(live.card.training.get("rows", 0)),
-        news=detection.new_rows > 0 and (not runs or runs[-1].get("table") != asdict(detection.table)),
-        blocking=tuple(blocking),
+        news=detection.new_rows > 0 and (not runs or has_changed(runs[-1], detection, settings)),
+        blocking=tuple(find_blocking(detection, watch)),
     )
+
+
+def has_changed(last: Mapping[str, Any], detection: Detection, settings: "Settings") -> bool:
+    """Whether the table, or a setting that decides, is another one than in the last run."""
+    before = last.get("settings_digest")
+    return last.get("table") != asdict(detection.table) or before not in (None, settings.deciding_digest)
+
+
+def find_blocking(detection: Detection, watch: "Watch | None") -> list[str]:
+    """One sentence for each thing that forbids training in this run."""
+    blocking = [f"Data quality: {finding.text}" for finding in detection.report.quality if finding.blocking]
+    if detection.lacking:
+        blocking.append(detection.lacking)
+    if watch and watch.rolled_back:
+        blocking.append("This run went back to the model before; the next one looks at it with fresh eyes.")
+    return blocking
 
 
 def to_document(result: MonitorResult, settings: "Settings") -> dict[str, Any]:
     """The run's document, as far as its steps make it; `docs/results.schema.json` describes it."""
     from evergreen.drift.verdict import to_document as drift_document
     from evergreen.masking import shown_source
+    from evergreen.registry.accounts import excess_document
+    from evergreen.registry.shadow import shadow_document
 
     nothing = {"first_model": None, "training": None, "comparison": None}
     first = continuous_training.to_document(result.first_model) if result.first_model else nothing
     attempt = continuous_training.to_document(result.retraining) if result.retraining else nothing
-    watch = result.watch
+    watch, detection, signals, decision = result.watch, result.detection, result.signals, result.decision
+    account, excess = detection.account if detection else None, signals.excess if signals else None
+    shadow, shadowing = signals.shadow if signals else None, result.shadowing
+    cost = (
+        excess_document(excess, account, decision.limit, decision.backoff) if account and excess and decision else None
+    )
     return {
         "source": shown_source(settings.data.source or settings.data.current),
-        "drift": drift_document(result.detection.report) if result.detection else None,
-        "decision": asdict(result.decision) if result.decision else None,
+        "drift": drift_document(detection.report) if detection else None,
+        "decision": asdict(decision) if decision else None,
+        "excess": cost,
+        "shadow": shadow_document(shadow, shadowing.reasons if shadowing else (), settings.policy),
+        "shadow_trained": shadowing is not None,
         "first_model": first["first_model"],
         "training": attempt["training"],
         "comparison": attempt["comparison"],
         "watch": {**watch.comparison.to_dict(), "rolled_back": watch.rolled_back} if watch else None,
+        "gained": watch.gained if watch else None,
         "deployed": result.deployed,
         "rolled_back": result.rolled_back,
         "news": result.news,
-        "table": asdict(result.detection.table) if result.detection else None,
+        "table": asdict(detection.table) if detection else None,
+        "judged_until": account.last_key if account else None,
+        "settings_digest": settings.deciding_digest,
         "failure": None,
     }
 

@@ -3,6 +3,8 @@
 `config.toml` says for each key why its default is what it is; `config_file` reads it.
 """
 
+import hashlib
+import json
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -208,6 +210,7 @@ class PromotionSettings(Section):
 
 
 # After a trigger by cost, what is no worse is the better bet: it has not yet learned the newest rows.
+DECIDING = ("data", "drift", "performance", "policy", "training", "promotion")
 PRESET_GATES = {"cost": "non_inferior", "naive": "tutorial"}
 
 
@@ -292,12 +295,24 @@ class Settings(Section):
     compute: ComputeSettings = ComputeSettings()
     schedule: ScheduleSettings = ScheduleSettings()
 
+    @model_validator(mode="after")
+    def seasons_need_a_time(self) -> "Settings":
+        if self.drift.season and not self.data.time:
+            raise ValueError(f"drift.season = '{self.drift.season}' needs data.time, the column that says when")
+        return self
+
     @property
     def promotion_rules(self) -> PromotionSettings:
         """The rules of promotion with the gate that "auto" means under the preset of the policy."""
         if self.promotion.gate != "auto":
             return self.promotion
         return self.promotion.model_copy(update={"gate": PRESET_GATES.get(self.policy.preset, "superior")})
+
+    @property
+    def deciding_digest(self) -> str:
+        """Identity of the settings that a run's verdicts, decisions and models rest on, 16 hexadecimal digits."""
+        deciding = {name: values for name, values in self.as_dict().items() if name in DECIDING}
+        return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:16]
 
     def path(self, name: str) -> Path:
         """A path from the configuration, relative to the file it stands in."""

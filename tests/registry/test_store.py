@@ -15,7 +15,8 @@ from tests.registry.models import at, make_card, make_pickle, open_store, put_li
 from evergreen.errors import BusyError, IntegrityError, UsageError
 from evergreen.files import digest_of
 from evergreen.registry import journal
-from evergreen.registry.store import Store, write_comparison
+from evergreen.registry.comparisons import write_comparison
+from evergreen.registry.store import Store
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from evergreen.verdicts import calls_for_retraining
 SEVERITIES = ("minor", "moderate", "major")
 SURE = 1.5  # standard errors that the excess must reach, whatever it costs: less is noise
 LATE_RUNS = 10  # labels that are later than this many runs can't warn in time
-HEAVY = 0.30  # share of importance that must have drifted where drift has to stand in for labels
 
 
 @dataclass(frozen=True)
@@ -84,13 +83,13 @@ def _drift_words(signals: Signals) -> str:
 
 
 def _unlabelled_drift_reasons(signals: Signals, settings: PolicySettings) -> list[str]:
-    """Drift stands in for labels that are not coming, or too late; drift that the model hardly feels does not."""
+    """Drift stands in for labels that are not coming, or too late: in the answers, or in what the model leans on."""
     lag = signals.label_lag_runs
     if lag is not None and lag <= LATE_RUNS:
         return []
     why = "no labels are coming" if lag is None else f"labels are {lag} runs late"
     found = [PREDICTION_DRIFT] if signals.predictions == "drift" else []
-    if signals.drift == "drift" and signals.drifted_importance >= HEAVY:
+    if signals.drift == "drift" and signals.severity == "major":
         found.append(_drift_words(signals))
     return [f"{text[:-1]}, and {why}." for text in found]
 

@@ -13,7 +13,7 @@ class Signals:
 
     Attributes:
         drift, predictions, relations: verdicts on the features, on the model's answers, on the columns together.
-        severity: of data drift, "minor", "moderate" or "major"; `drifted_importance` is the share behind it, in [0, 1].
+        severity: of data drift, "minor", "moderate" or "major": by the share of the model's importance that drifted.
         performance: verdict on labelled rows; None without labels. `performance_reason` says it in words.
         age_days: of the live model.
         new_rows, new_labelled_rows: since the live model's last row; `trained_rows` it has learned from.
@@ -39,7 +39,6 @@ class Signals:
     trained_rows: int
     news: bool = True
     blocking: tuple[str, ...] = ()
-    drifted_importance: float = 0.0
     relations: str = "not_enough_evidence"
     excess: Excess | None = None
     shadow: ShadowFinding | None = None

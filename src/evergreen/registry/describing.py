@@ -13,11 +13,13 @@ from evergreen.data.schema import Contract
 from evergreen.data.seen import last_seen
 from evergreen.data.sources import Table
 from evergreen.data.windows import key_from_json, key_to_json, to_key
+from evergreen.drift.in_time import profile_rows
 from evergreen.drift.outcomes import profile_answers, profile_target
-from evergreen.drift.profile import profile_frame
 from evergreen.registry.cards import Card, installed_libraries
 from evergreen.registry.journal import utc_text
 from evergreen.registry.store import Store
+from evergreen.scoring.metrics import sample_rows
+from evergreen.scoring.row_costs import measure_cost
 from evergreen.settings import Settings
 from evergreen.training.admission import OpenedModel
 from evergreen.training.prepare import Material
@@ -73,7 +75,9 @@ def describe_model(
     """
     contract, learned = material.contract, material.training
     first, last = (key_to_json(to_key(learned.keys[place])) for place in (0, -1))
-    profile = profile_frame(learned.frame, kinds_of(contract), source="training rows")
+    profile = profile_rows(learned.frame, kinds_of(contract), learned.keys, settings.drift, source="training rows")
+    held = material.holdout
+    said = profile_answers(shown.answers.predictions, held.keys, settings.drift) if shown.answers else None
     rows = {"rows": len(learned), "from": first, "to": last}
     rows |= {"holdout_rows": len(material.holdout), "leaked_rows": material.leaked}
     return Card(
@@ -86,8 +90,8 @@ def describe_model(
         classes=contract.classes,
         contract=contract.to_dict(),
         profile=replace(profile, start=str(first), stop=str(last)).to_dict(),
-        prediction_profile=profile_answers(shown.answers.predictions).to_dict() if shown.answers else None,
-        target_profile=profile_target(material.holdout.labels).to_dict(),
+        prediction_profile=said.to_dict() if said else None,
+        target_profile=profile_target(held.labels, held.keys, settings.drift).to_dict(),
         baseline={name: score.to_dict() for name, score in (shown.scores or {}).items()},
         seen_until=key_to_json(material.seen_until),
         gates=tuple(gate.to_dict() for gate in shown.gates),
@@ -95,6 +99,7 @@ def describe_model(
         training=rows | dict(training),
         data_digest=digest_rows(learned.frame),
         seen_current=material.seen_current,
+        decision_cost=_cost_of(shown, material, settings),
         libraries=installed_libraries([training["estimator"].split(".")[0]]),
         python=platform.python_version(),
         settings=settings.as_dict(),
@@ -103,6 +108,13 @@ def describe_model(
         reason=occasion.reason,
         actor=occasion.actor,
     )
+
+
+def _cost_of(shown: "Examination", material: Material, settings: Settings) -> dict[str, Any] | None:
+    if shown.answers is None:
+        return None
+    sample = sample_rows(material.holdout.labels, shown.answers.predictions, settings.data.positive or None)
+    return measure_cost(sample, settings.performance, settings.root).to_dict()
 
 
 def open_model(store: Store, digest: str | None = None) -> tuple[OpenedModel, Card]:

@@ -10,7 +10,9 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from evergreen import files
@@ -120,6 +122,46 @@ def live_entry(entries: tuple[Entry, ...], moment: datetime | None = None) -> En
 def past_runs(entries: tuple[Entry, ...]) -> list[dict[str, Any]]:
     """What earlier runs left in the journal, oldest first."""
     return [entry.to_dict() for entry in entries if entry.event == "run"]
+
+
+def labelled_per_run(entries: tuple[Entry, ...], last: int = 10) -> int | None:
+    """Labelled rows that usually came between two of the last runs; None before there were two.
+
+    The median, so that neither a run by hand in between nor a holiday counts for much.
+    """
+    counts = [(run.get("table") or {}).get("labelled_rows") for run in past_runs(entries)]
+    known = [count for count in counts if count is not None]
+    came = [after - before for before, after in pairwise(known) if after > before][-last:]
+    return round(median(came)) if came else None
+
+
+def run_cut_short(entries: tuple[Entry, ...]) -> Entry | None:
+    """The change of the live model by a run that a crash kept from writing its own line; None when there is none."""
+    for entry in reversed(entries):
+        if entry.event == "run":
+            return None
+        if entry.event in GOES_LIVE and entry.get("run"):
+            return entry
+    return None
+
+
+def line_of_run(change: Entry) -> dict[str, Any]:
+    """What is known of such a run: what became of the live model, and that nothing else was written."""
+    first, deployed = change.get("replaced") is None, change.event == "deploy"
+    return {
+        "run": str(change.get("run")).removesuffix(".first"),
+        "wanted": deployed,
+        "reasons": [change.get("reason")],
+        "blocked": [],
+        "first": deployed and first,
+        "retrained": deployed and not first,
+        "outcome": "deployed" if deployed else None,
+        "deployed": deployed,
+        "rolled_back": change.event == "rollback",
+        "news": True,
+        "failed": True,
+        "failure": {"kind": "Crash", "message": "The run was cut short after the live model had changed."},
+    }
 
 
 def line_of_descent(entries: tuple[Entry, ...]) -> list[str]:

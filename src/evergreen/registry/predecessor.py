@@ -1,16 +1,17 @@
 """The model before the live one stays on watch: if later labels show that it was better, it takes its place back."""
 
+import math
 from dataclasses import dataclass
 from datetime import datetime
 
-from evergreen.data.batches import read_batch
 from evergreen.data.quality import can_answer, check_target
-from evergreen.data.sources import Table, Window
-from evergreen.data.windows import Maturity, current_window, find_maturity, read_timeline
-from evergreen.registry.cards import Card, read_card
-from evergreen.registry.describing import last_key_of, open_model
+from evergreen.data.sources import Table
+from evergreen.registry.cards import read_card
+from evergreen.registry.comparisons import write_comparison
+from evergreen.registry.contest import find_stretch, read_contest
+from evergreen.registry.describing import open_model
 from evergreen.registry.journal import GOES_LIVE, Entry
-from evergreen.registry.store import Store, write_comparison
+from evergreen.registry.store import Store
 from evergreen.scoring.metrics import metric_named
 from evergreen.settings import Settings
 from evergreen.training.admission import compare
@@ -23,6 +24,12 @@ class Watch:
 
     rolled_back: bool
     comparison: Comparison
+
+    @property
+    def gained(self) -> bool | None:
+        """Whether the live model does better than the one it replaced; None when the rows can't tell."""
+        gain = self.comparison.gain
+        return gain < 0 if math.isfinite(gain) else None
 
 
 def watch_predecessor(
@@ -38,16 +45,14 @@ def watch_predecessor(
     before, since, live = store.predecessor(), _entries_since_deploy(store), store.live()
     if before is None or since is None or live is None:
         return None
-    window, maturity = _stretch_since(table, (live.card, read_card(store.cards_folder, before)), settings)
+    _, maturity = find_stretch(table, (live.card, read_card(store.cards_folder, before)), settings)
     if maturity.labelled_rows < settings.promotion.min_rows:
         return None
-    (champion, card), (predecessor, _) = open_model(store), open_model(store, before)
+    (champion, card), (predecessor, older) = open_model(store), open_model(store, before)
     check_target(table, settings.data, champion.contract)
     if not all(can_answer(table, model.contract, settings.data) for model in (champion, predecessor)):
         return None
-    features = sorted({*champion.contract.features, *predecessor.contract.features})
-    batch = read_batch(table, window, features, settings.data, card.task)
-    rows = batch.rows(batch.labelled & batch.before(maturity.until))
+    rows = read_contest(table, (card, older), (champion.contract, predecessor.contract), settings)
     look = 1 + sum(entry.event == "run" and bool(entry.get("watched")) for entry in since)
     strict = settings.promotion.model_copy(update={"gate": "superior"})
     found = compare(
@@ -72,15 +77,3 @@ def _entries_since_deploy(store: Store) -> tuple[Entry, ...] | None:
     entries = store.entries()
     places = [place for place, entry in enumerate(entries) if entry.event in GOES_LIVE]
     return entries[places[-1] :] if places and entries[places[-1]].event == "deploy" else None
-
-
-def _stretch_since(table: Table, cards: tuple[Card, Card], settings: Settings) -> tuple[Window, Maturity]:
-    """The rows after the last of both models, and how far their labels are complete.
-
-    A current table that comes back may be new to the live model and old to the one before.
-    """
-    live, before = (last_key_of(card, table) for card in cards)
-    last = max(live, before) if isinstance(live, int) and isinstance(before, int) else live
-    timeline = read_timeline(table, settings.data)
-    window = current_window(timeline, last, settings.data)
-    return window, find_maturity(timeline, window, settings.data)

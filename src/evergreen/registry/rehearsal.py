@@ -9,7 +9,7 @@ from pathlib import Path
 from evergreen.settings import Settings
 
 # The pickle first, the cards after it: a deploy in between still leaves the copied pickle its card.
-STATE = ("model.pkl", "history.jsonl", "cards", "model_backups")
+STATE = ("model.pkl", "history.jsonl", "cards", "model_backups", "shadow")
 
 
 @contextmanager

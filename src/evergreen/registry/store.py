@@ -12,10 +12,8 @@ What `model/` promises, whatever is killed or fails at whatever instruction:
 Everything that writes here is called under `Store.lock()`.
 """
 
-import json
 import logging
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,7 +28,6 @@ from evergreen.registry.cards import Card
 from evergreen.registry.journal import Entry
 from evergreen.settings import RegistrySettings, Settings
 
-RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 UNREADABLE = "unreadable"
 
 logger = logging.getLogger(__name__)
@@ -240,11 +237,12 @@ class Store:
         return added
 
     def reconcile(self, now: datetime) -> tuple[Entry, ...]:
-        """Repair, then refuse to go on with an unknown live model; returns the entries that were added.
+        """Repair, end a run that a crash cut short, and refuse to go on with an unknown live model.
 
+        Returns the entries that were added.
         Raises `IntegrityError`, naming the remedy, when the live pickle is unknown, gone or no plain file.
         """
-        added = self.repair(now)
+        added = (*self.repair(now), *self._end_run(now))
         self.check_live()
         return added
 
@@ -335,6 +333,13 @@ class Store:
             return ()
         return (self.record("repaired", now, reason="a line of the journal was cut short and is passed over"),)
 
+    def _end_run(self, now: datetime) -> tuple[Entry, ...]:
+        """The line of a run that changed the live model and could not write it: patience counts that run, too."""
+        change = journal.run_cut_short(self.entries())
+        if change is None:
+            return ()
+        return (self.record("run", now, **journal.line_of_run(change)),)
+
     def _finish_intent(self, now: datetime) -> tuple[Entry, ...]:
         """The result of an intent that has none: it came true, or it was given up."""
         intent = journal.unfinished_intent(self.entries())
@@ -389,12 +394,3 @@ class Store:
             return bool(self.kept_pickle(digest))
         except IntegrityError:
             return False
-
-
-def write_comparison(folder: Path, run: str, document: Mapping[str, Any]) -> Path:
-    """File the decision record of a comparison; returns where."""
-    if not RUN.fullmatch(run):
-        raise UsageError(f"'{run}' can't name a run; use letters, digits, '.', '_' and '-', at most 64.")
-    path = folder / "comparisons" / f"comparison_{run}.json"
-    files.write_atomic(path, json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-    return path

@@ -11,8 +11,10 @@ def summarise_run(document: Mapping[str, Any]) -> dict[str, Any]:
     """What the journal remembers of a run: enough for the history, for the policy, and for an engineer who greps.
 
     `retrained` is true for every attempt to train a challenger, a failed one too (the first model is `first`),
-    `wanted` when the policy found reason enough, `watched` when the predecessor was looked at. `estimate` is what was
-    estimated without labels, `scored` the earlier estimates that could be held against theirs.
+    `wanted` when the policy found reason enough, `watched` when the predecessor was looked at, `gained` whether the
+    live model then did better. `judged_until` is the last row whose label counted, `rows_digest` tells the holdout of
+    a comparison. `estimate` is what was estimated without labels, `scored` the earlier estimates that could be held
+    against theirs.
     """
     drift, decision = document.get("drift") or {}, document.get("decision") or {}
     performance = drift.get("performance") or {}
@@ -36,11 +38,18 @@ def summarise_run(document: Mapping[str, Any]) -> dict[str, Any]:
         "training_seconds": training.get("seconds"),
         "deployed": bool(document.get("deployed")),
         "watched": document.get("watch") is not None,
+        "gained": document.get("gained"),
         "rolled_back": bool(document.get("rolled_back")),
+        "preset": decision.get("preset"),
+        "excess": (document.get("excess") or {}).get("total"),
+        "shadow_trained": bool(document.get("shadow_trained")),
+        "rows_digest": (document.get("comparison") or {}).get("rows_digest"),
+        "judged_until": document.get("judged_until"),
         "estimate": _remember_estimate(drift.get("estimate")),
         "scored": drift.get("scored") or [],
         "news": bool(document.get("news")),
         "table": document.get("table"),
+        "settings_digest": document.get("settings_digest"),
         "failed": bool(document.get("failure")),
         "failure": document.get("failure"),
         "seconds": document.get("seconds"),

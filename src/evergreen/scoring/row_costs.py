@@ -53,19 +53,20 @@ def row_costs(sample: Sample, settings: PerformanceSettings, *, unit: float = 1.
     >>> row_costs(Sample(np.array([10.0, 20.0]), np.array([13.0, 20.0])), PerformanceSettings(), unit=6.0)
     array([0.5, 0. ])
     """
-    return _plain_costs(sample, settings, root)[1] / unit
+    return plain_costs(sample, settings, root)[1] / unit
 
 
 def measure_cost(sample: Sample, settings: PerformanceSettings, root: Path = Path()) -> DecisionCost:
     """The mean cost of a decision on the rows of a baseline, with the unit that later rows are counted in."""
-    kind, values = _plain_costs(sample, settings, root)
+    kind, values = plain_costs(sample, settings, root)
     error = float(np.std(values, ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else 0.0
     return DecisionCost(
         kind, float(values.mean()), error, len(values), _constant_error(sample) if kind == "error" else 1.0
     )
 
 
-def _plain_costs(sample: Sample, settings: PerformanceSettings, root: Path) -> tuple[str, np.ndarray]:
+def plain_costs(sample: Sample, settings: PerformanceSettings, root: Path) -> tuple[str, np.ndarray]:
+    """The kind of cost, and that of each decision in the kind's own unit, (n,) float64."""
     if settings.metric == "cost":
         own = _own_costs(sample, settings, root)
         if isinstance(own, np.ndarray):

@@ -51,8 +51,13 @@ class Examination:
     seconds: float = 0.0
 
 
-def examine(fitted: Fitted, material: Material, settings: Settings, champion: OpenedModel | None) -> Examination:
-    """Gates first, then the scores on the holdout and the floor, then the comparison, if there is a champion."""
+def examine(
+    fitted: Fitted, material: Material, settings: Settings, champion: OpenedModel | None, *, candidates: int = 1
+) -> Examination:
+    """Gates first, then the scores on the holdout and the floor, then the comparison, if there is a champion.
+
+    `candidates` counts the challengers that were tried on this very holdout, this one among them.
+    """
     metric = metric_named(settings.performance, material.task, settings.root)
     gates = check_safety(fitted.pickle, material, settings)
     if not all(gate.passed for gate in gates):
@@ -71,6 +76,7 @@ def examine(fitted: Fitted, material: Material, settings: Settings, champion: Op
             material.holdout,
             settings,
             metric,
+            candidates=candidates,
             leaked_rows=material.leaked,
         )
     return Examination(gates, answers, scores, comparison, time.perf_counter() - started)

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-VALIDATION_SHARE = 0.15
+VALIDATION_WINDOWS = 3  # the newest windows tell which past is like the present; one alone may be an odd day
+VALIDATION_SHARE = 0.15  # where it is not known how much comes in a window
+MAX_VALIDATION_SHARE = 0.33  # the rest has to teach
+MIN_VALIDATION_ROWS = 200
 MIN_ROWS = 100  # fewer rows to learn from, or to be judged on, can't show which stretch is better
 
 
@@ -74,9 +77,23 @@ def _first_row(keys: np.ndarray, window: str) -> int:
     return first_of_newest(keys, window, "training.window")
 
 
-def validation_start(keys: np.ndarray, most: int) -> int:
-    """First of the newest 15 % of the rows, at most `most` of them; rows with equal keys stay together."""
-    start = len(keys) - min(int(len(keys) * VALIDATION_SHARE), most)
+def validation_start(keys: np.ndarray, most: int, window_rows: int | None = None) -> int:
+    """First of the rows that candidates are judged on: those of the last 3 windows, or the newest 15 %.
+
+    Args:
+        most: rows at most.
+        window_rows: labelled rows that come in a window, the time between two runs; None when that is not known.
+
+    With it they are at least 200 rows and at most a third. Rows with equal keys stay together.
+
+    >>> validation_start(np.arange(1000), 10_000), validation_start(np.arange(1000), 10_000, window_rows=80)
+    (850, 760)
+    """
+    rows = int(len(keys) * VALIDATION_SHARE)
+    if window_rows:
+        wanted = max(VALIDATION_WINDOWS * window_rows, MIN_VALIDATION_ROWS)
+        rows = min(wanted, int(len(keys) * MAX_VALIDATION_SHARE))
+    start = len(keys) - min(rows, most)
     return int(np.searchsorted(keys, keys[start])) if start < len(keys) else start
 
 

@@ -56,6 +56,7 @@ class FitJob:
         performance, positive: what `metric_named` and the score need to judge candidates.
         champion, seen_until: pickle of the live model and the last key it has seen, for
             `training.update` only; without a champion a new model is trained.
+        window_rows: labelled rows that come between two runs; None while that is not known.
     """
 
     features: "pandas.DataFrame"
@@ -70,6 +71,7 @@ class FitJob:
     positive: str = ""
     champion: bytes | None = None
     seen_until: Any = None
+    window_rows: int | None = None
 
 
 @dataclass(frozen=True)
@@ -203,7 +205,7 @@ def _choose_window(job: FitJob, metric: Metric, fit_rows: Callable[[slice], Any]
     if job.training.window != "auto":
         window = job.training.window
         return Choice(window, first_rows(job.keys, (window,))[window])
-    validation = validation_start(job.keys, job.training.max_holdout)
+    validation = _validation_start(job)
     starts = first_rows(job.keys[:validation], CANDIDATES)
     return choose_window(
         starts,
@@ -215,6 +217,10 @@ def _choose_window(job: FitJob, metric: Metric, fit_rows: Callable[[slice], Any]
         task=job.task,
         positive=job.positive or None,
     )
+
+
+def _validation_start(job: FitJob) -> int:
+    return validation_start(job.keys, job.training.max_holdout, job.window_rows)
 
 
 def _update(job: FitJob, started: float) -> Fitted:
@@ -249,7 +255,7 @@ def _update(job: FitJob, started: float) -> Fitted:
 
 def _pack(model: Any, job: FitJob, started: float, *, judge: Any, **facts: Any) -> Fitted:
     content = pickle.dumps(model, protocol=5)
-    newest = slice(validation_start(job.keys, job.training.max_holdout), None)
+    newest = slice(_validation_start(job), None)
     importances = measure_importances(judge, job.features[newest], job.labels[newest], job.task, job.training.seed)
     return Fitted(
         pickle=content,
