@@ -33,6 +33,7 @@ class Past:
         edges: (blocks + 1,) number of the first row of each block, and of the rows.
         known: (blocks + 1,) how many rows have shown their label when a block begins.
         settings: of one growing table that has these rows.
+        task: "classification", "regression", or empty without a target.
         digest: identity of the rows and the columns.
     """
 
@@ -57,11 +58,12 @@ class Past:
         """The table as it was when a block began: its rows had not come yet, and newer labels neither."""
         rows, labels = int(self.edges[block]), int(self.known[block])
         seen = self.table.slice(0, rows)
+        if not self.settings.target:
+            return _as_table(seen, self.name, self.settings)
         place = seen.column_names.index(self.settings.target)
         column = seen.column(place)
         late = pa.chunked_array([*column.slice(0, labels).chunks, pa.nulls(rows - labels, column.type)], column.type)
-        chunks = from_tables([seen.set_column(place, self.settings.target, late)])
-        return Table(self.name, chunks.types, rows, self.settings.time, chunks, self.settings.missing)
+        return _as_table(seen.set_column(place, self.settings.target, late), self.name, self.settings)
 
     def moment(self, block: int) -> datetime:
         """When a block begins; of a table without times, nights are counted instead."""
@@ -80,7 +82,7 @@ class Past:
         return int(self.edges[block])
 
 
-def read_past(settings: Settings, block: str = "", label_delay: str = "") -> Past:
+def read_past(settings: Settings, block: str = "", label_delay: str = "", *, needs_target: bool = True) -> Past:
     """Read the table of the settings and cut it.
 
     Args:
@@ -88,16 +90,16 @@ def read_past(settings: Settings, block: str = "", label_delay: str = "") -> Pas
         label_delay: a number of blocks ("3") or a length of time ("3d"); empty is `data.label_delay`.
     """
     data = settings.data
-    if not data.target:
+    if not data.target and needs_target:
         raise UsageError("A replay needs the outcome: set data.target, the column to predict.")
     opened = open_tables(data, settings.root)
-    if data.target not in opened.types:
+    if data.target and data.target not in opened.types:
         raise DataError(f"{opened.name}: there is no column '{data.target}' (data.target).")
     table = _in_order(opened)
     own = data.model_copy(update={"source": shown_source(opened.name), "reference": "", "current": "", "query": ""})
     whole = _as_table(table, opened.name, own)
-    task = data.task if data.task != "auto" else str(infer_contract(whole, own, None).task)
-    batch = read_batch(whole, None, [], own, task)
+    task = infer_contract(whole, own, None).task or ""
+    batch = read_batch(whole, None, [], own, task or None)
     batch = replace(batch, frame=whole.frame(table.column_names))
     edges = cut(batch.keys, block)
     known = show_labels(batch.keys, edges, label_delay or data.label_delay or "")

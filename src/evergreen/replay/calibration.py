@@ -1,0 +1,176 @@
+"""What a user's own past says about her settings: how often each would have cried wolf, and what it would have seen."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evergreen.drift.bare_rules import find_bare
+from evergreen.drift.columns import compare_profiles
+from evergreen.drift.in_time import profile_rows
+from evergreen.drift.profile import Profile
+from evergreen.drift.verdict import conclude
+from evergreen.registry.describing import kinds_of
+from evergreen.replay.past import Past, read_past
+from evergreen.replay.quiet import Stretch, batch_of, contract_of, find_stretches
+from evergreen.replay.smallest_shifts import SmallestShift, find_smallest_shifts
+from evergreen.settings import DriftSettings, Settings
+
+MONTH = np.timedelta64(30, "D")
+MAX_SHIFTED = 20  # blocks in which shifts are looked for: more would sharpen little and take long
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One way to set drift detection: what differs from the user's settings; `steady` uses the usual distances."""
+
+    title: str
+    changes: Mapping[str, Any]
+    steady: bool = True
+    bare: bool = False
+
+
+SETTINGS = (
+    Setting("as configured", {}),
+    Setting("without chunk calibration", {}, steady=False),
+    Setting("alpha = 0.01", {"alpha": 0.01}),
+    Setting('correction = "bonferroni"', {"correction": "bonferroni"}),
+    Setting('correction = "none"', {"correction": "none"}),
+    Setting('correction = "none", without chunk calibration', {"correction": "none"}, steady=False),
+    Setting("half of min_ks, min_psi, min_group", {"halve": True}),
+    Setting("twice min_ks, min_psi, min_group", {"double": True}),
+    Setting("any significant change, however small", {"min_ks": 1e-9, "min_psi": 1e-9, "min_group": 1e-9}),
+    Setting("the bare rules of tutorials", {}, steady=False, bare=True),
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A reference and one block after it, profiled."""
+
+    reference: Profile
+    current: Profile
+
+
+def calibrate(settings: Settings, block: str, label_delay: str, *, folder: Path) -> dict[str, Any]:
+    """The document of a calibration, plain JSON types.
+
+    Each block of a quiet stretch is held against the stretch before it, once under each setting.
+    """
+    past = read_past(settings, block, label_delay, needs_target=False)
+    stretches = find_stretches(settings, past, folder)
+    quiet = [stretch for stretch in stretches if stretch.quiet]
+    cases = [case for stretch in quiet for case in _cases(settings, past, stretch)]
+    per, runs = _rhythm(past)
+    alarms = [_count(setting, cases, settings.drift, per_runs=runs) for setting in SETTINGS]
+    shifts = _shifts(settings, past, quiet)
+    return {
+        "source": past.name,
+        "block_rows": round(int(past.edges[-1]) / past.blocks),
+        "per": per,
+        "stretches": [_tell(past, stretch) for stretch in stretches],
+        "settings": alarms,
+        "shifts": [asdict(shift) for shift in shifts],
+        "sentences": _sentences(past, stretches, quiet, alarms, per, shifts),
+    }
+
+
+def _cases(settings: Settings, past: Past, stretch: Stretch) -> list[Case]:
+    kinds = kinds_of(contract_of(past, stretch.reference))
+    rows = batch_of(past, stretch.reference)
+    reference = profile_rows(rows.frame, kinds, rows.keys, settings.drift, source="reference")
+    blocks = [batch_of(past, range(place, place + 1)) for place in stretch.after]
+    return [
+        Case(reference, profile_rows(each.frame, kinds, each.keys, settings.drift, against=reference))
+        for each in blocks
+    ]
+
+
+def _count(setting: Setting, cases: Sequence[Case], drift: DriftSettings, *, per_runs: float) -> dict[str, Any]:
+    own = changed(drift, setting.changes)
+    alarms = sum(_alarms(setting, case, own) for case in cases)
+    share = alarms / len(cases) if cases else 0.0
+    return {
+        "title": setting.title,
+        "changes": {
+            key: getattr(own, key) for key in DriftSettings.model_fields if getattr(own, key) != getattr(drift, key)
+        },
+        "chunk_calibration": setting.steady,
+        "runs": len(cases),
+        "alarms": alarms,
+        "share": round(share, 4),
+        "expected": round(share * per_runs, 3),
+    }
+
+
+def changed(drift: DriftSettings, changes: Mapping[str, Any]) -> DriftSettings:
+    """The user's settings with what a setting changes; `halve` and `double` are about what counts as material."""
+    factor = 0.5 if changes.get("halve") else 2.0 if changes.get("double") else None
+    if factor is None:
+        return drift.model_copy(update=dict(changes))
+    return drift.model_copy(update={key: factor * getattr(drift, key) for key in ("min_ks", "min_psi", "min_group")})
+
+
+def _alarms(setting: Setting, case: Case, drift: DriftSettings) -> bool:
+    reference = case.reference if setting.steady else replace(case.reference, steadiness=None)
+    columns = compare_profiles(reference, case.current, drift)
+    if setting.bare:
+        return bool(find_bare(conclude(reference, case.current, columns, drift)))
+    return any(column.status == "drift" for column in columns)
+
+
+def _rhythm(past: Past) -> tuple[str, float]:
+    """What alarms are counted per, and how many runs that is, one run being made for each block."""
+    keys = past.batch.keys
+    if keys.dtype.kind != "M":
+        return "100 blocks", 100.0
+    return "month", float(MONTH / ((keys[-1] - keys[0]) / past.blocks))
+
+
+def _shifts(settings: Settings, past: Past, quiet: Sequence[Stretch]) -> tuple[SmallestShift, ...]:
+    """Looked for in blocks of the last quiet stretches, which are most like what is to come."""
+    chosen = quiet[-2:]
+    pairs = [(stretch, block) for stretch in chosen for block in stretch.after][-MAX_SHIFTED:]
+    return find_smallest_shifts(settings, past, pairs) if pairs else ()
+
+
+def _tell(past: Past, stretch: Stretch) -> dict[str, Any]:
+    return {
+        "reference": [past.label_of(stretch.reference.start), past.label_of(stretch.reference.stop)],
+        "after": [past.label_of(stretch.after.start), past.label_of(min(stretch.after.stop, past.blocks - 1))],
+        "verdict": stretch.verdict or None,
+        "quiet": stretch.quiet,
+    }
+
+
+def _sentences(
+    past: Past,
+    stretches: Sequence[Stretch],
+    quiet: Sequence[Stretch],
+    alarms: Sequence[Mapping[str, Any]],
+    per: str,
+    shifts: Sequence[SmallestShift],
+) -> list[str]:
+    judged = any(stretch.verdict for stretch in stretches)
+    why = (
+        "on which the model trained before did not become worse"
+        if judged
+        else "all there are, because there are no labels"
+    )
+    found = [
+        f"{past.name}: {len(quiet)} of {len(stretches)} stretches of {len(stretches[0].after)} blocks were quiet ({why}); "
+        "each of their blocks was held against the stretch before it, as by a run a block."
+    ]
+    if not quiet:
+        return [*found, "Nowhere was this past quiet, so false alarms can't be told from true ones here."]
+    own, bare = alarms[0], alarms[-1]
+    found.append(
+        f"As configured, expect {own['expected']:g} false alarms per {per} ({own['alarms']} in {own['runs']} runs); "
+        f"the bare rules of tutorials would give {bare['expected']:g}."
+    )
+    blind = [shift.column for shift in shifts if shift.size is None]
+    if blind:
+        found.append(f"Hardly any change would be seen in: {', '.join(blind[:5])}.")
+    return found
