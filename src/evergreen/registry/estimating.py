@@ -1,5 +1,6 @@
 """The live model on the rows whose labels have not come: what it is probably worth there, and what that is worth."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -42,40 +43,60 @@ def estimate_waiting(
         return None, ()
     metric, positive = metric_named(settings.performance, card.task, settings.root), card.positive or None
     mature = batch.before(maturity.until) if maturity.labelled_rows else np.zeros(len(batch), bool)
-    scored = score_due(entries, card.digest, batch, answers, mature, metric, settings, positive)
-    if mature.all():
+    scored = score_due(entries, card.digest, batch, answers, metric, settings, positive)
+    asked = find_waiting(batch, mature)
+    if not asked.any():
         return None, scored
     track = (*read_scored(entries), *scored)
     holdout, lacking = read_holdout(card, table, settings.data)
-    waiting = batch.rows(~mature)
+    waiting, judged = batch.rows(asked), mature & batch.labelled
     if holdout is None or not len(holdout):
         found = no_estimate(settings.performance, card.task, len(waiting), lacking, track, settings.root)
-        return _place(found, waiting, card), scored
-    known = predict(model.estimator, conform(holdout.frame, model.contract), card.task, model.contract.classes)
-    judged = mature & batch.labelled
-    carried = score_newest(
-        metric,
-        np.concatenate([holdout.labels, batch.labels[judged]]),
-        join_answers(known, answers.take(judged)),
-        len(waiting),
-        positive,
-    )
-    found = estimate_performance(
-        conform(holdout.frame, model.contract),
+    else:
+        answered = (holdout, batch.rows(judged), waiting), (answers.take(judged), answers.take(asked))
+        found = _estimate(settings, model, card, *answered, track)
+    if table.current is not None and not table.time:
+        found = replace(found, content=digest_of_rows(waiting, settings))
+    start, stop = (key_to_json(to_key(waiting.keys[place])) for place in (0, -1))
+    return replace(found, start=start, stop=stop, model=card.digest), scored
+
+
+def _estimate(
+    settings: Settings,
+    model: OpenedModel,
+    card: Card,
+    rows: tuple[Batch, Batch, Batch],
+    answers: tuple[Predictions, Predictions],
+    track: Sequence[ScoredEstimate],
+) -> Estimate:
+    """The estimate from the holdout, the rows since with their labels, and those that wait for them."""
+    holdout, judged, waiting = rows
+    metric, positive = metric_named(settings.performance, card.task, settings.root), card.positive or None
+    features = conform(holdout.frame, model.contract)
+    known = predict(model.estimator, features, card.task, model.contract.classes)
+    labels = np.concatenate([holdout.labels, judged.labels])
+    return estimate_performance(
+        features,
         known,
         holdout.labels,
         conform(waiting.frame, model.contract),
-        answers.take(~mature),
+        answers[1],
         settings=settings.performance,
         task=card.task,
         positive=positive,
         track=track,
-        carried=carried,
+        carried=score_newest(metric, labels, join_answers(known, answers[0]), len(waiting), positive),
         root=settings.root,
         seed=settings.training.seed,
     )
-    content = digest_of_rows(waiting, settings) if table.current is not None and not table.time else ""
-    return replace(_place(found, waiting, card), content=content), scored
+
+
+def find_waiting(batch: Batch, mature: np.ndarray) -> np.ndarray:
+    """Mask of the rows to estimate for: those after the mature ones, from the first one without its label on."""
+    asked = ~mature
+    unlabelled = np.flatnonzero(asked & ~batch.labelled)
+    asked[: unlabelled[0] if len(unlabelled) else len(batch)] = False
+    return asked
 
 
 def join_answers(first: Predictions, then: Predictions) -> Predictions:
@@ -84,9 +105,3 @@ def join_answers(first: Predictions, then: Predictions) -> Predictions:
     if first.probabilities is not None and then.probabilities is not None:
         probabilities = np.concatenate([first.probabilities, then.probabilities])
     return Predictions(np.concatenate([first.values, then.values]), probabilities, first.classes)
-
-
-def _place(found: Estimate, rows: Batch, card: Card) -> Estimate:
-    """The estimate with which rows of which model it is of."""
-    start, stop = (key_to_json(to_key(rows.keys[place])) for place in (0, -1))
-    return replace(found, start=start, stop=stop, model=card.digest)

@@ -14,6 +14,8 @@ import numpy as np
 
 from evergreen.data.batches import Batch
 from evergreen.data.rows import digest_rows
+from evergreen.data.sources import Window
+from evergreen.data.windows import Timeline, find_maturity, to_key
 from evergreen.drift.estimation.track import ScoredEstimate
 from evergreen.registry.journal import Entry, past_runs
 from evergreen.scoring.metrics import Metric, sample_rows
@@ -76,7 +78,6 @@ def score_due(
     model: str,
     batch: Batch,
     answers: Predictions,
-    mature: np.ndarray,
     metric: Metric,
     settings: Settings,
     positive: str | None,
@@ -85,7 +86,6 @@ def score_due(
 
     Args:
         batch, answers: the rows that the live model has not seen, and what it says of them.
-        mature: (n,) mask of the rows whose labels count as complete.
     """
     counted: list[PastEstimate | ScoredEstimate] = list(read_scored(entries))
     scored: list[ScoredEstimate] = []
@@ -94,7 +94,7 @@ def score_due(
         if estimate.metric != metric.name or any(share_rows(estimate, other) for other in counted):
             continue
         rows = _find_rows(estimate, batch)
-        if not _complete(estimate, batch, rows, mature, settings):
+        if not _complete(estimate, batch, rows, settings):
             continue
         judged = rows & batch.labelled
         realised = metric.measure(sample_rows(batch.labels[judged], answers.take(judged), positive)).value
@@ -112,13 +112,20 @@ def _find_rows(estimate: PastEstimate, batch: Batch) -> np.ndarray:
     return np.asarray((batch.keys >= first) & (batch.keys <= last))
 
 
-def _complete(estimate: PastEstimate, batch: Batch, rows: np.ndarray, mature: np.ndarray, settings: Settings) -> bool:
-    """Whether all rows of an estimate are there, are the same, and have their labels."""
-    if int(rows.sum()) < estimate.rows or not mature[rows].all():
+def _complete(estimate: PastEstimate, batch: Batch, rows: np.ndarray, settings: Settings) -> bool:
+    """Whether all rows of an estimate are there, are the same, and have labels that are complete."""
+    if int(rows.sum()) < estimate.rows:
         return False
-    labelled = int(batch.labelled[rows].sum())
-    enough = labelled >= settings.performance.min_labels and labelled >= settings.data.min_coverage * rows.sum()
-    return enough and estimate.content in ("", digest_of_rows(batch.rows(rows), settings))
+    last = np.flatnonzero(rows)[-1]
+    stop = None if last + 1 == len(batch) else to_key(batch.keys[last + 1])
+    window = Window(to_key(batch.keys[np.argmax(rows)]), stop)
+    maturity = find_maturity(Timeline(batch.keys, batch.labelled), window, settings.data)
+    needed = max(settings.performance.min_labels, settings.data.min_coverage * rows.sum())
+    return (
+        maturity.until is None
+        and maturity.labelled_rows >= needed
+        and estimate.content in ("", digest_of_rows(batch.rows(rows), settings))
+    )
 
 
 def digest_of_rows(batch: Batch, settings: Settings) -> str:
