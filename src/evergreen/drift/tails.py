@@ -52,9 +52,11 @@ def t_tail(value: float, freedom: float) -> float:
     >>> round(t_tail(1.8125, 10), 3), round(t_tail(-1.8125, 10), 3)
     (0.05, 0.95)
     """
+    if abs(value) < 1e-100:  # 0.5 to within the rounding; its square would be lost
+        return 0.5
+    if abs(value) > 1e100:
+        return float(value < 0)
     square = value * value
-    if not 0 < square < math.inf:
-        return 0.5 if square == 0 else float(value < 0)
     upper = 0.5 * _beta_share(freedom / (freedom + square), square / (freedom + square), freedom / 2, 0.5)
     return upper if value > 0 else 1 - upper
 
