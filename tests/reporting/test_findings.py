@@ -18,7 +18,6 @@ FOUND = {
     "relation": "age and income",
     "classifier": "0.631",
     "estimate": "estimated at 0.829",
-    "leak": "more than the baseline explains",
     "slice": "plan = free",
     "reweighted": "0.774",
     "excess": "31.4",
@@ -33,6 +32,11 @@ def test_every_finding_is_shown_everywhere(render, words):
     assert words in shown
     calm = render(samples.full()).replace("\\", "")
     assert words not in calm
+
+
+def test_the_page_shows_the_evidence_of_a_leak():
+    assert "more than the baseline explains since 17 Nov 2026" in render_html(samples.thorough())
+    assert "baseline explains" not in render_html(samples.full())
 
 
 def test_a_drifted_column_says_what_moved_and_since_when():

@@ -53,12 +53,8 @@ def classifier(deep: Document) -> str:
 
 
 def lines_about_performance(drift: Document) -> Iterable[Line]:
-    """The slow leak, the groups of rows that do worse than the rest, and the estimate for rows without labels."""
+    """The groups of rows that do worse than the rest, the re-weighted score, and the estimate without labels."""
     performance = drift.get("performance") or {}
-    leak = performance.get("leak") or {}
-    if leak.get("alarm"):
-        since = f" since {figures.moment(leak['since'])}" if leak.get("since") is not None else ""
-        yield "leak", f"the errors have been more than the baseline explains{since}"
     for piece in performance.get("slices") or []:
         yield "slice", worse_slice(piece, str(performance.get("metric")))
     if weighed := performance.get("reweighted"):

@@ -8,6 +8,7 @@ from evergreen.reporting.words import (
     has_lost,
     has_no_new_rows,
     has_prediction_drift,
+    has_target_drift,
     is_rejected,
     judged,
     metric,
@@ -60,13 +61,14 @@ def _drift_sentence(document: Document) -> str:
         return f"{len(drifted):,} of {counted(len(columns), 'column')} drifted {looked}: {names}{weight}."
     if drift["verdict"] == "not_enough_evidence":
         return _stopped(" ".join(drift["reasons"][:1]) or f"There is not enough evidence {looked} to tell.")
-    if drift["verdict"] == "drift":
-        return _stopped(" ".join(drift["reasons"][:1]) or f"There is drift {looked}.")
-    answers = (
-        "; but the model answers differently than it did when it was admitted" if has_prediction_drift(document) else ""
-    )
+    others = {
+        "the model answers differently than it did when it was admitted": has_prediction_drift(document),
+        "the target did": has_target_drift(document),
+        "columns go together in another way": (drift.get("joint") or {}).get("verdict") == "drift",
+    }
+    moved = [words for words, is_so in others.items() if is_so]
     calm = f"None of the {len(columns):,} columns drifted" if len(columns) != 1 else "The only column did not drift"
-    return f"{calm} {looked}{answers}."
+    return f"{calm} {looked}{'; but ' if moved else ''}{' and '.join(moved)}."
 
 
 def _since(column: Document) -> str:

@@ -105,7 +105,7 @@ def ticks(span: tuple[float, float]) -> list[float]:
     >>> ticks((0.61, 0.93))
     [0.7, 0.8, 0.9]
     """
-    rough = (span[1] - span[0]) / 3
+    rough = (span[1] - span[0]) / 4
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough)
     first = math.ceil(span[0] / step - 1e-9)

@@ -42,7 +42,7 @@ def describe(replay: Mapping[str, Any]) -> str:
     )
 
 
-def policy_table(replay: Mapping[str, Any]) -> tuple[Row, list[Row]]:
+def policy_table(replay: Mapping[str, Any]) -> tuple[Row, Sequence[Row]]:
     """Head and rows, the cheapest policy first."""
     head = ("policy", replay["metric"], "retrains", "deployed", "false alarms", "in shadow", "cost", "ratio")
     rows = [
@@ -61,24 +61,30 @@ def policy_table(replay: Mapping[str, Any]) -> tuple[Row, list[Row]]:
     return head, rows
 
 
-def alarm_table(calibration: Mapping[str, Any]) -> tuple[Row, list[Row]]:
+def alarm_table(calibration: Mapping[str, Any]) -> tuple[Row, Sequence[Row]]:
     """False alarms to expect from each setting."""
-    head = ("setting", f"false alarms per {calibration['per']}", "runs", "with alarm")
+    head = ("setting", f"false alarms per {calibration['per']}", "at most", "runs", "with alarm")
     rows = [
-        (each["title"], figures.number(each["expected"], 2), str(each["runs"]), str(each["alarms"]))
+        (
+            each["title"],
+            figures.number(each["expected"], 2),
+            figures.number(each["at_most"], 2),
+            str(each["runs"]),
+            str(each["alarms"]),
+        )
         for each in calibration["settings"]
     ]
     return head, rows
 
 
-def shift_table(calibration: Mapping[str, Any]) -> tuple[Row, list[Row]]:
+def shift_table(calibration: Mapping[str, Any]) -> tuple[Row, Sequence[Row]]:
     """The smallest shift that each column would show."""
     return ("column", "smallest shift seen in 80 % of the blocks"), [
         (each["column"], each["words"]) for each in calibration["shifts"]
     ]
 
 
-def table(head: Row, rows: list[Row]) -> str:
+def table(head: Row, rows: Sequence[Row]) -> str:
     """Columns side by side: the first to the left, the others to the right."""
     widths = [max(len(row[place]) for row in [head, *rows]) for place in range(len(head))]
 

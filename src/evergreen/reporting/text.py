@@ -1,7 +1,7 @@
 """The result on a screen: plain lines for cron and grep, tables for a terminal."""
 
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from evergreen.reporting import figures, findings, words
@@ -48,7 +48,7 @@ def lines_of(shown: Document, verbose: bool) -> list[Line]:
         *_quality_lines(drift),
         *_performance_lines(drift),
         *findings.lines_about_performance(drift),
-        *_decision_lines(shown.get("decision")),
+        *_decision_lines(shown.get("decision"), drift.get("reasons") or []),
         *findings.lines_about_cost(shown),
         *_training_lines("first model", shown.get("first_model"), verbose),
         *_training_lines("training", shown.get("training"), verbose),
@@ -136,11 +136,12 @@ def _score_words(performance: Document) -> str:
     return f"{figures.score(now)} ({figures.interval(performance['interval'])}), {baseline}, {words.drop(performance)}"
 
 
-def _decision_lines(decision: Document | None) -> Iterable[Line]:
+def _decision_lines(decision: Document | None, said: Sequence[str]) -> Iterable[Line]:
+    """The decision, with those of its reasons that were not said before."""
     if not decision:
         return
     yield "decision", f"{words.decision(decision)} (mode {decision.get('mode')})"
-    yield from (("decision", reason) for reason in decision.get("reasons") or [])
+    yield from (("decision", reason) for reason in decision.get("reasons") or [] if reason not in said)
     yield from (("decision", f"held back: {reason}") for reason in decision.get("blocked") or [])
 
 

@@ -133,13 +133,20 @@ def performance_of(document: Document) -> Document | None:
 
 
 def has_data_drift(document: Document) -> bool:
-    """Whether the run's verdict on the data is drift."""
-    return bool((document.get("drift") or {}).get("verdict") == "drift")
+    """Whether features drifted, or the way they go together."""
+    drift = document.get("drift") or {}
+    joint = (drift.get("joint") or {}).get("verdict") == "drift"
+    return joint or any(column["status"] == "drift" for column in drift.get("columns") or [])
 
 
 def has_prediction_drift(document: Document) -> bool:
     """Whether the model answers differently than on the rows it was admitted on."""
     return bool(((document.get("drift") or {}).get("predictions") or {}).get("verdict") == "drift")
+
+
+def has_target_drift(document: Document) -> bool:
+    """Whether what happens is not what happened before, whatever the model says of it."""
+    return bool(((document.get("drift") or {}).get("target") or {}).get("verdict") == "drift")
 
 
 def has_lost(document: Document) -> bool:
@@ -148,9 +155,9 @@ def has_lost(document: Document) -> bool:
 
 
 def is_alarming(document: Document) -> bool:
-    """Whether anything in the run is a reason to look: drift of data or predictions, a loss, bad data, a failure."""
-    found = has_data_drift(document) or has_prediction_drift(document) or has_lost(document)
-    return found or bool(document.get("failure") or blocking_findings(document))
+    """Whether anything in the run is a reason to look: drift of any kind, a loss, bad data, a failure."""
+    moved = has_data_drift(document) or has_prediction_drift(document) or has_target_drift(document)
+    return moved or has_lost(document) or bool(document.get("failure") or blocking_findings(document))
 
 
 def outcome_of(document: Document) -> str | None:
@@ -187,6 +194,7 @@ def headlines(document: Document) -> list[str]:
         (document.get("rolled_back"), "ROLLED BACK TO THE PREVIOUS MODEL"),
         (has_data_drift(document), "DATA DRIFT DETECTED!"),
         (has_prediction_drift(document), "PREDICTION DRIFT DETECTED!"),
+        (has_target_drift(document), "TARGET DRIFT DETECTED!"),
         (has_lost(document), "PERFORMANCE DRIFT DETECTED!"),
         (drift.get("retraining_recommended") or wanted, "RETRAINING RECOMMENDED"),
         (document.get("deployed"), "NEW MODEL DEPLOYED" if is_new_live(document) else "FIRST MODEL DEPLOYED"),
@@ -223,8 +231,11 @@ def title(document: Document) -> str:
         verdict = None
     if not verdict and not shows_loss(performance) and (outcome := outcome_of(document)):
         return _trained_title(outcome, "first model" if document.get("first_model") else "new model")
-    if verdict == "no_drift" and has_prediction_drift(document) and not shows_loss(performance):
-        return "The model answers differently" + _outcome_clause(document)
+    if verdict == "drift" and not has_data_drift(document):
+        if not shows_loss(performance):
+            moved = "The model answers differently" if has_prediction_drift(document) else "The target drifted"
+            return moved + _outcome_clause(document)
+        verdict = "no_drift"
     return _diagnosis(verdict, performance) + _outcome_clause(document)
 
 
