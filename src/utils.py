@@ -143,7 +143,7 @@ def run(body: Callable[[argparse.Namespace], int], arguments: argparse.Namespace
     # Threads of compiled libraries that wait for one another by spinning make a fit twenty times slower as soon as
     # the machine has anything else to do. It has to be said before such a library is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    _avoid_slow_sorting()
+    avoid_slow_sorting()
     with _logging(arguments, progress=progress), _stop_signals():
         try:
             code = _run_to_the_end(body, arguments)
@@ -155,7 +155,7 @@ def run(body: Callable[[argparse.Namespace], int], arguments: argparse.Namespace
             return int(ExitCode.OK)
 
 
-def _avoid_slow_sorting() -> None:
+def avoid_slow_sorting() -> None:
     """On AMD processors let NumPy sort with AVX2: its AVX-512 sort stores in a way that takes them five times longer.
 
     Measured with NumPy 2.4 on an EPYC of the fourth generation: a million float64 in 55 ms, and in 11 ms without. It
