@@ -25,7 +25,7 @@ class Excess:
 
     Attributes:
         total: in the unit of the losses (wrong answers, or the user's cost); 0 when the model does as well as `ref`.
-        standard_error: of the total, for the losses being a sample and, if asked for, the reference being one.
+        standard_error: of the total, for the losses being a sample.
         since: position of the first row of this stretch; the number of all rows when there is none.
         rows: in this stretch.
         reference_loss: the loss per row that a fresh model would have.
@@ -68,16 +68,13 @@ def reference_loss(own: float, ancestors: Sequence[float]) -> float:
     return min(own, float(np.quantile(remembered, FRESH_QUANTILE)))
 
 
-def accumulate_excess(
-    losses: np.ndarray, ends: Sequence[int], reference_loss: float, reference_error: float = 0.0
-) -> Excess:
+def accumulate_excess(losses: np.ndarray, ends: Sequence[int], reference_loss: float) -> Excess:
     """The excess after the last of the windows.
 
     Args:
         losses: (n,) cost of each decision in time order; none missing (`evergreen.scoring.row_costs`).
         ends: position after the last row of each window, ascending; rows after the last end are a window too.
         reference_loss: of a fresh model, per row.
-        reference_error: its standard error, where it comes from few rows.
 
     >>> accumulate_excess(np.array([0.0, 0.0, 1.0, 1.0, 0.0, 1.0]), [2, 4], 0.2)
     Excess(total=2.2, standard_error=1.0, since=2, rows=4, reference_loss=0.2)
@@ -89,7 +86,7 @@ def accumulate_excess(
             total, since = 0.0, end
     stretch = losses[since:]
     spread = float(np.var(stretch, ddof=1)) if len(stretch) > 1 else 0.0
-    error = float(np.sqrt(len(stretch) * spread + (len(stretch) * reference_error) ** 2))
+    error = float(np.sqrt(len(stretch) * spread))
     return Excess(total, error, since, len(stretch), reference_loss)
 
 

@@ -66,7 +66,7 @@ def baseline_of(card: Card, kind: str) -> DecisionCost | None:
     if score is None or score["value"] is None:
         return None
     mean = 1 - score["value"] if kind == "wrong" else score["value"]
-    return DecisionCost(kind, mean, score["standard_error"] or 0.0, score["rows"])
+    return DecisionCost(kind, mean, score.get("standard_error") or 0.0, score["rows"])
 
 
 def find_excess(store: Store, card: Card, account: Account, *, replaced: bool = False) -> Excess | None:
