@@ -10,6 +10,12 @@ Any two tables, without a configuration or a model:
     python src/detect_drift.py --reference a.parquet --current b.parquet --target churned --html report.html
     python src/detect_drift.py --reference a.csv --current b.csv --json --exit-code
 
+A saved profile, a few kB a column whatever the rows, stands for its table; each machine can take that of its part:
+
+    python src/detect_drift.py --reference last_year.parquet --profile-out reference.json
+    python src/detect_drift.py --reference reference.json --current part_7.parquet --profile-out part_7.json
+    python src/detect_drift.py --reference reference.json --current part_*.json
+
 A column has drifted when its change is both sure (significant after correction over all columns) and material
 (KS distance >= 0.10, PSI >= 0.20, one group of values gained or lost 5 % of the rows, or the missing rate moved by
 5 points). Everything that decides can be set: --set drift.min_ks=0.2, or a file with --config.
@@ -28,6 +34,8 @@ import utils
 from evergreen.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     import pandas as pd
     import pyarrow as pa
@@ -36,6 +44,7 @@ if TYPE_CHECKING:
     from evergreen.data.sources import Table, Window
     from evergreen.data.windows import Maturity
     from evergreen.drift.performance_check import PerformanceCheck
+    from evergreen.drift.profile import Profile
     from evergreen.drift.verdict import DriftReport
     from evergreen.registry.accounts import Account
     from evergreen.registry.cards import Card
@@ -65,18 +74,30 @@ def check_data_drift(
     >>> str(report).splitlines()[0]
     'DATA DRIFT DETECTED!'
     """
-    from evergreen.data.sources import open_table, table_of
+    from evergreen.data.sources import table_of
     from evergreen.drift.tables import compare_tables
     from evergreen.settings import Settings
 
     settings = settings or Settings()
-    tables = [
-        open_table(str(data), settings.data, Path.cwd())
-        if isinstance(data, str | Path)
-        else table_of(data, name, settings.data)
+    before, after = (
+        open_data([str(data)], settings) if isinstance(data, str | Path) else table_of(data, name, settings.data)
         for data, name in ((reference, "reference"), (current, "current"))
-    ]
-    return compare_tables(tables[0], tables[1], settings, target)
+    )
+    return compare_tables(before, after, settings, target)
+
+
+def open_data(sources: "Sequence[str]", settings: "Settings") -> "Table | Profile":
+    """The table of a source, or the profile in files that `--profile-out` has written; several of these are added."""
+    from evergreen.data.sources import open_table
+    from evergreen.drift.saved import find_saved, load_profile
+
+    saved = [find_saved(source, Path.cwd()) for source in sources]
+    if all(saved):
+        return load_profile([file for files in saved for file in files])
+    if len(sources) == 1:
+        return open_table(sources[0], settings.data, Path.cwd())
+    table = next(source for source, files in zip(sources, saved, strict=True) if not files)
+    raise UsageError(f"{table} is a table; several files are read as one table from a folder or a quoted pattern.")
 
 
 @dataclass(frozen=True)
@@ -259,8 +280,7 @@ def check_model_performance_drift(
 
 def exit_code(report: "DriftReport") -> int:
     """The verdict as an exit code, for `--exit-code`."""
-    families = [part.verdict for part in (report.predictions, report.target) if part is not None]
-    if report.lost or "drift" in (report.verdict, *families):
+    if report.lost or report.verdict == "drift":
         return ExitCode.DRIFT
     return ExitCode.NOT_ENOUGH_EVIDENCE if report.verdict == "not_enough_evidence" else ExitCode.OK
 
@@ -269,6 +289,10 @@ def body(arguments: argparse.Namespace) -> int:
     """One run: read, compare, show."""
     from evergreen.drift.verdict import to_document
 
+    if arguments.profile_out and not arguments.reference:
+        raise UsageError("--profile-out saves the profile of --current, or of --reference alone: name one.")
+    if arguments.profile_out and not arguments.current:
+        return save_reference(arguments)
     if bool(arguments.reference) != bool(arguments.current):
         raise UsageError("--reference and --current go together: name both tables, or none for the live model.")
     report = check_files(arguments) if arguments.reference else check_live_model(arguments)
@@ -288,11 +312,26 @@ def body(arguments: argparse.Namespace) -> int:
 
 
 def check_files(arguments: argparse.Namespace) -> "DriftReport":
-    """Two tables from the command line."""
+    """Two tables, or profiles of them, from the command line."""
     from evergreen.config_file import load
+    from evergreen.drift.tables import compare_tables
 
     settings = load(arguments.config, os.environ, tuple(arguments.set))
-    return check_data_drift(arguments.reference, arguments.current, settings, arguments.target)
+    before, after = (open_data(sources, settings) for sources in (arguments.reference, arguments.current))
+    return compare_tables(before, after, settings, arguments.target, profile_out=arguments.profile_out)
+
+
+def save_reference(arguments: argparse.Namespace) -> int:
+    """`--reference A --profile-out FILE`: nothing is compared."""
+    from evergreen.config_file import load
+    from evergreen.drift.profile import Profile
+    from evergreen.drift.saved import save_profile
+    from evergreen.drift.tables import profile_as_reference
+
+    settings = load(arguments.config, os.environ, tuple(arguments.set))
+    data = open_data(arguments.reference, settings)
+    save_profile(data if isinstance(data, Profile) else profile_as_reference(data, settings), arguments.profile_out)
+    return ExitCode.OK
 
 
 def check_live_model(arguments: argparse.Namespace) -> "DriftReport":
@@ -308,8 +347,10 @@ def check_live_model(arguments: argparse.Namespace) -> "DriftReport":
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
     parser = utils.parser(__doc__)
-    parser.add_argument("--reference", metavar="A", help="what the model learned from: file, folder, glob or URL")
-    parser.add_argument("--current", metavar="B", help="what there is now")
+    where = "file, folder, glob or URL of a table, or saved profiles"
+    parser.add_argument("--reference", metavar="A", nargs="+", help=f"what the model learned from: {where}")
+    parser.add_argument("--current", metavar="B", nargs="+", help="what there is now, likewise")
+    parser.add_argument("--profile-out", metavar="FILE", type=Path, help="save the profile of B; of A, without B")
     parser.add_argument("--target", metavar="T", default="", help="the column that is predicted; judged apart")
     parser.add_argument("--html", metavar="FILE", type=Path, help="write the report as one self-contained page")
     parser.add_argument("--exit-code", action="store_true", help="exit with 10 on drift, 11 without enough evidence")

@@ -244,6 +244,16 @@ def open_table(source: str, settings: DataSettings, root: Path) -> Table:
     return Table(name, chunks.types, rows, time, chunks, settings.missing)
 
 
+def names_files(source: str) -> bool:
+    """Whether a source is a path, a pattern or the address of files, and no function or database.
+
+    >>> names_files("rows.csv"), names_files("s3://bucket/rows"), names_files("sqlite:///a.db"), names_files("a:load")
+    (True, True, False, False)
+    """
+    scheme = source.split("://", maxsplit=1)[0].split("+", maxsplit=1)[0].lower() if "://" in source else ""
+    return scheme not in DATABASES and not FUNCTION.fullmatch(source)
+
+
 def open_tables(settings: DataSettings, root: Path) -> Table:
     """The table of the settings: `data.source`, or `data.reference` with `data.current` below it, as one.
 
@@ -272,7 +282,7 @@ def _open_chunks(source: str, settings: DataSettings, root: Path) -> tuple[str, 
         raise UsageError("No source of rows: set data.source, or data.reference and data.current.")
     if FUNCTION.fullmatch(source):
         return source, _call_function(source, root)
-    if source.split("://", maxsplit=1)[0].split("+", maxsplit=1)[0].lower() in DATABASES and "://" in source:
+    if not names_files(source):
         from evergreen.data.formats.databases import read_query
 
         return read_query(source, settings.query, root)

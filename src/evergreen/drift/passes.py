@@ -114,17 +114,11 @@ def count_columns(work: Pass, jobs: int) -> tuple[dict[str, ColumnProfile], Samp
     threads = min(jobs, HELD_BYTES // (16 * sum(rows) + 1)) if whole else jobs
     for found, taken in run_tasks(lambda task: _count(work, task), tasks, max(1, threads)):
         for name, column in found.items():
-            columns[name] = _add(columns[name], column) if name in columns else column
+            columns[name] = merge_columns(columns[name], column) if name in columns else column
         for name, values in taken.items():
             samples[name].append(values)
     ordered = {name: columns.get(name) or empty_column(work, name) for name in work.kinds}
     return ordered, {name: np.concatenate(parts) for name, parts in samples.items() if parts}
-
-
-def _add(total: ColumnProfile, part: ColumnProfile) -> ColumnProfile:
-    """The sum; what is wrong with a part is wrong with the column."""
-    broken = next((one for one in (total, part) if isinstance(one, BareProfile) and one.problem), None)
-    return broken or merge_columns(total, part)
 
 
 def cut_tasks(names: Sequence[str], chunk_rows: Sequence[int], most: int) -> list[Task]:

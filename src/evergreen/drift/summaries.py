@@ -107,7 +107,7 @@ class CategoryProfile:
     @property
     def distinct(self) -> int:
         """How many different labels."""
-        return len(self.counts) + self.other_labels
+        return sum(count > 0 for count in self.counts.values()) + self.other_labels
 
     @property
     def singletons(self) -> int:
@@ -209,19 +209,36 @@ def count_numbers(values: np.ndarray, edges: np.ndarray, points: np.ndarray) -> 
 
 
 def merge_columns(one: ColumnProfile, other: ColumnProfile) -> Any:
+    """The profile of both; what is wrong with a part is wrong with the whole."""
+    for part in (one, other):
+        if isinstance(part, BareProfile) and part.problem:
+            return part
     if isinstance(one, NumberProfile) and isinstance(other, NumberProfile):
         return _merge_numbers(one, other)
     if isinstance(one, CategoryProfile) and isinstance(other, CategoryProfile):
-        counts = Counter(one.counts)
-        counts.update(other.counts)
-        family = one.family if one.present else other.family
-        tails = {name: getattr(one, name) + getattr(other, name) for name in ("other", "other_labels", "other_single")}
-        missing = one.missing + other.missing
-        return CategoryProfile(dict(sorted(counts.items())), missing, family, kind=one.kind, **tails)
+        return _merge_categories(one, other)
     if isinstance(one, BareProfile) and isinstance(other, BareProfile):
-        problem = one.problem or other.problem
-        return BareProfile(one.kind, one.present + other.present, one.absent + other.absent, problem)
+        return BareProfile(one.kind, one.present + other.present, one.absent + other.absent)
     raise ValueError("profiles of different kinds can't be merged")
+
+
+def _merge_categories(one: CategoryProfile, other: CategoryProfile) -> CategoryProfile:
+    """Labels of which the rows are known on both sides, by name; others, cut off on one side, with the rest."""
+    counts = Counter(one.counts)
+    counts.update(other.counts)
+    unknown = [
+        label
+        for label in counts
+        if (one.other and label not in one.counts) or (other.other and label not in other.counts)
+    ]
+    tails = {name: getattr(one, name) + getattr(other, name) for name in ("other", "other_labels", "other_single")}
+    for label in unknown:
+        rows = counts.pop(label)
+        tails["other"] += rows
+        tails["other_labels"] += 1
+        tails["other_single"] += rows == 1
+    family = one.family if one.present else other.family
+    return CategoryProfile(dict(sorted(counts.items())), one.missing + other.missing, family, kind=one.kind, **tails)
 
 
 def _merge_numbers(one: NumberProfile, other: NumberProfile) -> NumberProfile:
@@ -253,10 +270,14 @@ def column_to_dict(column: ColumnProfile) -> dict[str, Any]:
 
 
 def keep_labels(column: CategoryProfile, most: int, named: Collection[str] = ()) -> CategoryProfile:
-    """The most frequent labels by name, ties in alphabetical order, and those in `named`; the others together."""
+    """The most frequent labels by name, ties in alphabetical order, and those in `named`; the others together.
+
+    Of a list that is cut, the `named` labels without any row are there with 0: so it is known that they have none.
+    """
     if len(column.counts) <= most:
         return column
     always = set(named)
+    column = replace(column, counts={**dict.fromkeys(always, 0), **column.counts})
     ranked = sorted(column.counts, key=lambda label: (label not in always, -column.counts[label], label))
     kept = max(most, len(always & column.counts.keys()))
     rest = [column.counts[label] for label in ranked[kept:]]

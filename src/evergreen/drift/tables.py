@@ -1,14 +1,17 @@
-"""Two tables held against each other, with no model in between."""
+"""Two tables, or profiles that were taken of them, held against each other, with no model in between."""
 
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from evergreen.data.kinds import infer_kinds
 from evergreen.data.quality import Finding
 from evergreen.data.sources import Table
 from evergreen.drift.columns import ColumnDrift, compare_profiles
-from evergreen.drift.profile import Profile, profile_table
+from evergreen.drift.in_time import profile_current, profile_reference, season_note
+from evergreen.drift.profile import Profile
+from evergreen.drift.saved import check_current, save_profile
 from evergreen.drift.verdict import DriftReport, conclude
 from evergreen.errors import DataError, UsageError
 from evergreen.settings import Settings
@@ -16,27 +19,51 @@ from evergreen.settings import Settings
 logger = logging.getLogger(__name__)
 
 
-def compare_tables(reference: Table, current: Table, settings: Settings, target: str = "") -> DriftReport:
+def compare_tables(
+    reference: Table | Profile,
+    current: Table | Profile,
+    settings: Settings,
+    target: str = "",
+    *,
+    profile_out: Path | None = None,
+) -> DriftReport:
     """The verdict on two tables: profile both on the same bins, judge the columns, conclude.
 
+    Either may be a profile that was taken before, that of the current rows against this very reference.
     The column `target` is judged apart from the features; a current table without it has no labels yet.
-    Raises `UsageError` when the reference has no such column, `DataError` when the tables share no column.
+    With `profile_out` the profile of the current rows is saved. Raises `UsageError` when the reference has no
+    such column, `DataError` when the tables share no column or a profile was taken against another reference.
     """
-    if target and target not in reference.types:
-        raise UsageError(f"{reference.name}: no column '{target}' (--target). Found: {', '.join(reference.types)}.")
-    if not reference.types.keys() & current.types.keys():
-        raise DataError(f"{current.name} has no column of {reference.name}. Found: {', '.join(current.types)}.")
-    kinds = infer_kinds(reference, settings.data.kinds)
-    features = [name for name in kinds if name not in (target, *settings.data.exclude)]
-    before = profile_table(reference, kinds)
-    after = profile_table(current, kinds, against=before)
-    logger.info("Compared %s rows with %s rows in %s columns.", f"{after.rows:,}", f"{before.rows:,}", len(kinds))
+    if target and target not in _names_of(reference):
+        found = ", ".join(_names_of(reference))
+        raise UsageError(f"{_title_of(reference)}: no column '{target}' (--target). Found: {found}.")
+    before = reference if isinstance(reference, Profile) else profile_as_reference(reference, settings)
+    after = current if isinstance(current, Profile) else profile_against(before, current, settings)
+    check_current(before, after)
+    if profile_out:
+        save_profile(after, profile_out)
+    features = [name for name in before.columns if name not in (target, *settings.data.exclude)]
+    rows = f"{after.rows:,}", f"{before.rows:,}"
+    logger.info("Compared %s rows with %s rows in %s columns.", *rows, f"{len(before.columns):,}")
     columns = compare_profiles(_part(before, features), _part(after, features), settings.drift)
     outcomes = None
-    if target in current.types:
+    if target in after.columns:
         outcomes = compare_profiles(_part(before, [target]), _part(after, [target]), settings.drift)
-    quality = (*_incomparable(columns), *_extra(reference, current))
-    return conclude(before, after, columns, settings.drift, quality=quality, target=outcomes)
+    quality = (*_incomparable(columns), *_extra(before, _names_of(current)))
+    return conclude(before, after, columns, settings.drift, quality=quality, target=outcomes, season=season_note(after))
+
+
+def profile_as_reference(table: Table, settings: Settings) -> Profile:
+    """The profile of a table, its columns of the kinds that are set or inferred."""
+    return profile_reference(table, infer_kinds(table, settings.data.kinds), settings.drift)
+
+
+def profile_against(reference: Profile, table: Table, settings: Settings) -> Profile:
+    """The profile of current rows, on the bins and of the kinds of the reference."""
+    if not reference.columns.keys() & table.types.keys():
+        raise DataError(f"{table.name} has no column of {reference.source}. Found: {', '.join(table.types)}.")
+    kinds = {name: column.kind for name, column in reference.columns.items()}
+    return profile_current(table, kinds, reference, settings.drift, window=None)
 
 
 def _part(profile: Profile, names: Iterable[str]) -> Profile:
@@ -52,10 +79,18 @@ def _incomparable(columns: Sequence[ColumnDrift]) -> list[Finding]:
     ]
 
 
-def _extra(reference: Table, current: Table) -> list[Finding]:
+def _names_of(data: Table | Profile) -> list[str]:
+    return list(data.columns if isinstance(data, Profile) else data.types)
+
+
+def _title_of(data: Table | Profile) -> str:
+    return data.source if isinstance(data, Profile) else data.name
+
+
+def _extra(reference: Profile, names: Sequence[str]) -> list[Finding]:
     """Columns that only the current rows have: shown, harmless."""
     return [
         Finding(name, "extra_column", f"column '{name}' is not in the reference.", None, None, "data.exclude", False)
-        for name in current.types
-        if name not in reference.types
+        for name in names
+        if name not in reference.columns
     ]
