@@ -164,7 +164,7 @@ def read_signals(
         severity=report.severity or "minor",
         drifted_columns=report.drifted,
         predictions=report.predictions.verdict if report.predictions else "not_enough_evidence",
-        relations=report.joint.verdict if report.joint else "not_enough_evidence",
+        relations="drift" if report.relations_drifted else "no_drift",
         performance=performance.verdict if performance else None,
         performance_reason=performance.reasons[0] if performance and performance.reasons else "",
         leak=bool(performance and performance.leak and performance.leak.alarm),

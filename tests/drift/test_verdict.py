@@ -13,6 +13,7 @@ from evergreen.drift.columns import ColumnDrift, compare_profiles
 from evergreen.drift.performance import PerformanceReport
 from evergreen.drift.profile import Profile, profile_arrays
 from evergreen.drift.verdict import conclude, grade_severity, to_document
+from evergreen.errors import ExitCode
 from evergreen.settings import DriftSettings
 
 SETTINGS = DriftSettings()
@@ -146,10 +147,72 @@ def test_columns_that_can_not_be_compared_are_named():
 
 def test_predictions_and_target_have_verdicts_of_their_own():
     report = report_on(column("calm"), predictions=[column("score", "drift")], target=[column("y", "watch")])
-    assert (report.verdict, report.predictions.verdict, report.target.verdict) == ("no_drift", "drift", "no_drift")
+    assert (report.verdict, report.predictions.verdict, report.target.verdict) == ("drift", "drift", "no_drift")
     assert report.retraining_recommended
     assert "The prediction drifted (score): score is drift." in report.reasons
-    assert not report_on(column("calm"), target=[column("y", "drift")]).retraining_recommended
+    assert str(report).splitlines()[:2] == ["PREDICTION DRIFT DETECTED!", "RETRAINING RECOMMENDED"]
+
+
+def test_drift_of_the_target_alone_is_drift_and_no_reason_to_retrain():
+    report = report_on(column("calm"), target=[column("y", "drift")], performance=performance("fine"))
+    assert report.verdict == "drift" and exit_code(report) == ExitCode.DRIFT
+    assert not report.retraining_recommended and report.severity is None
+    assert str(report).splitlines()[0] == "TARGET DRIFT DETECTED!"
+    assert "The target drifted (y): y is drift." in report.reasons
+    assert report.diagnosis == report_on(column("calm"), performance=performance("fine")).diagnosis
+
+
+@pytest.mark.parametrize("families", [{}, {"target": [column("y")]}, {"predictions": [column("score", "watch")]}])
+def test_without_any_drift_the_exit_code_is_that_of_the_verdict(families):
+    report = report_on(column("calm"), **families)
+    assert report.verdict == "no_drift" and exit_code(report) == ExitCode.OK
+    assert exit_code(report_on(column("a", "not_enough_evidence"), **families)) == ExitCode.NOT_ENOUGH_EVIDENCE
+
+
+def pair(one, other, status="drift"):
+    return PairDrift((one, other), 0.62, 0.11, 0.51, 1e-9, status)
+
+
+def joint(*pairs, verdict="drift", deep=None):
+    return JointDrift(verdict, 9, 9, 0.2, (5000, 1000), pairs, ("a and b.",), deep)
+
+
+def test_relation_drift_is_drift_of_the_data_and_a_reason_to_retrain():
+    report = report_on(column("age"), column("income"), joint=joint(pair("age", "income")))
+    assert report.verdict == "drift" and report.relations_drifted and report.retraining_recommended
+    assert str(report).splitlines()[0] == "DATA DRIFT DETECTED!"
+    assert report.reasons[0] == (
+        "Relation drift: age and income no longer go together as they did: "
+        "correlation 0.62 before, 0.11 now (limit 0.2); p < 0.0001."
+    )
+    assert to_document(report)["joint"]["pairs"][0] == {
+        "columns": ["age", "income"],
+        "reference": 0.62,
+        "current": 0.11,
+        "change": 0.51,
+        "p_adjusted": 1e-9,
+        "status": "drift",
+    }
+
+
+def test_what_a_drifted_column_explains_is_no_further_reason():
+    report = report_on(column("age", "drift"), column("income"), joint=joint(pair("age", "income")))
+    assert not report.relations_drifted
+    assert not any("Relation drift" in reason for reason in report.reasons)
+
+
+def test_a_watched_pair_is_no_drift():
+    watched = joint(pair("age", "income", "watch"), verdict="no_drift")
+    report = report_on(column("age"), column("income"), joint=watched)
+    assert report.verdict == "no_drift" and not report.retraining_recommended
+
+
+def test_rows_that_a_classifier_tells_apart_are_drift_and_named_after_columns_alone():
+    deep = DeepDrift("drift", 0.7, 20.0, 0.55, (900, 900), ({"name": "b", "importance": 1.0},), ("By b.",))
+    calm = report_on(column("a"), column("b"), joint=joint(deep=deep))
+    assert calm.relations_drifted and "By b." in calm.reasons
+    assert to_document(calm)["joint"]["deep"]["columns"] == [{"name": "b", "importance": 1.0}]
+    assert not report_on(column("a"), column("b", "drift"), joint=joint(deep=deep)).relations_drifted
 
 
 @pytest.mark.parametrize(("verdict", "lost"), [("degraded", True), ("severe", True), ("breach", True)])
@@ -185,7 +248,7 @@ def test_the_document_is_strict_json_with_the_keys_of_the_contract():
             "current",
             "columns",
         ),
-        *("quality", "season", "joint", "predictions", "target", "performance", "estimate"),
+        *("quality", "season", "joint", "predictions", "target", "performance", "estimate", "scored"),
     ]
     assert document["reference"] == {"rows": 500, "source": "", "from": None, "to": None}
     assert document["columns"][0]["p_adjusted"] == float(f"{columns[0].p_adjusted:.6g}")

@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from evergreen.drift.columns import ColumnDrift
+from evergreen.drift.joint import JointDrift, PairDrift, describe_pairs
 from evergreen.drift.profile import Profile
 from evergreen.verdicts import calls_for_retraining, shows_loss
 
 if TYPE_CHECKING:
     from evergreen.data.quality import Finding
-    from evergreen.drift.joint import JointDrift
     from evergreen.drift.performance import PerformanceReport
     from evergreen.settings import DriftSettings
 
@@ -46,11 +46,13 @@ class DriftReport:
     """Is the world still what the model learned?
 
     Attributes:
-        verdict: on the features: "drift" when any column drifted, "not_enough_evidence" when nothing could be judged.
+        verdict: "drift" when anything drifted: a feature, a relation between them, the predictions or the target;
+            "not_enough_evidence" when no feature could be judged.
         severity: "minor", "moderate" or "major", by the share of importance that drifted; None without drift.
         diagnosis: drift, loss, both or neither, in words; None when performance was not looked at.
         reasons: sentences for people, the diagnosis first, then the most important.
-        retraining_recommended: drift of features or predictions, or a proven loss, and data that can be trusted.
+        retraining_recommended: drift of features, relations or predictions, or a proven loss, and data that can be
+            trusted. Drift of the target alone is told, and left to the labels: they show whether the model suffers.
         quality: findings about the data itself; never called drift.
         predictions, target: families of their own, with their own correction; None when not looked at.
         performance: on labelled rows; None without labels.
@@ -72,7 +74,7 @@ class DriftReport:
     target: FamilyDrift | None = None
     performance: "PerformanceReport | None" = None
     diagnosis: str | None = None
-    joint: "JointDrift | None" = None
+    joint: JointDrift | None = None
     season: Mapping[str, Any] | None = None
     estimate: Any | None = None
     scored: tuple[Any, ...] = ()
@@ -83,15 +85,32 @@ class DriftReport:
         return tuple(column.name for column in self.columns if column.status == "drift")
 
     @property
+    def inputs_drifted(self) -> bool:
+        """Whether features drifted, or the way they go together."""
+        return bool(self.drifted) or has_drifted(self.joint)
+
+    @property
+    def drifted_pairs(self) -> tuple[PairDrift, ...]:
+        """Pairs of columns that drifted though neither column did by itself: what the columns don't explain."""
+        pairs = self.joint.drifted if self.joint else ()
+        return tuple(pair for pair in pairs if not set(pair.columns) & set(self.drifted))
+
+    @property
+    def relations_drifted(self) -> bool:
+        """Whether the features go together in another way, beyond what columns that drifted by themselves explain."""
+        deep = self.joint.deep if self.joint else None
+        return bool(self.drifted_pairs) or (not self.drifted and deep is not None and deep.verdict == "drift")
+
+    @property
     def lost(self) -> bool:
         """Whether a loss of performance has been shown."""
         return self.performance is not None and shows_loss(self.performance.verdict) is True
 
     def __str__(self) -> str:
         """Headline and reasons, in the words the field knows."""
-        headlines = []
-        if self.verdict == "drift":
-            headlines.append("DATA DRIFT DETECTED!")
+        headlines = ["DATA DRIFT DETECTED!"] if self.inputs_drifted else []
+        for name, family in (("PREDICTION", self.predictions), ("TARGET", self.target)):
+            headlines += [f"{name} DRIFT DETECTED!"] if has_drifted(family) else []
         if self.lost:
             headlines.append("PERFORMANCE DRIFT DETECTED!")
         if self.retraining_recommended:
@@ -111,7 +130,7 @@ def conclude(
     target: Sequence[ColumnDrift] | None = None,
     performance: "PerformanceReport | None" = None,
     importances: Mapping[str, float] | None = None,
-    joint: "JointDrift | None" = None,
+    joint: JointDrift | None = None,
     season: Mapping[str, Any] | None = None,
     estimate: Any | None = None,
     scored: Sequence[Any] = (),
@@ -142,7 +161,7 @@ def conclude(
         estimate=estimate,
         scored=tuple(scored),
     )
-    report = replace(report, diagnosis=_diagnose(report))
+    report = replace(report, diagnosis=_diagnose(report), verdict=_judge_all(report))
     return replace(report, reasons=_find_reasons(report, settings), retraining_recommended=_recommends(report))
 
 
@@ -152,6 +171,16 @@ def judge_family(columns: Sequence[ColumnDrift], enough_rows: bool) -> str:
     if "drift" in statuses:
         return "drift"
     return "no_drift" if enough_rows and statuses & {"watch", "no_drift"} else "not_enough_evidence"
+
+
+def has_drifted(family: FamilyDrift | JointDrift | None) -> bool:
+    """Whether a family of columns that was looked at drifted."""
+    return family is not None and family.verdict == "drift"
+
+
+def _judge_all(report: DriftReport) -> str:
+    families = (report.joint, report.predictions, report.target)
+    return "drift" if any(has_drifted(family) for family in families) else report.verdict
 
 
 def grade_severity(columns: Sequence[ColumnDrift]) -> str | None:
@@ -211,16 +240,15 @@ def _diagnose(report: DriftReport) -> str | None:
         return None
     from evergreen.drift.performance import diagnose
 
-    verdicts = {report.verdict, report.predictions.verdict if report.predictions else report.verdict}
-    drifted = True if "drift" in verdicts else False if report.verdict == "no_drift" else None
-    return diagnose(drifted, report.performance.verdict)
+    moved = report.inputs_drifted or has_drifted(report.predictions)
+    return diagnose(True if moved else False if report.verdict == "no_drift" else None, report.performance.verdict)
 
 
 def _recommends(report: DriftReport) -> bool:
-    families = (report.verdict, report.predictions.verdict if report.predictions else "")
     lost = report.performance is not None and calls_for_retraining(report.performance.verdict)
     lost = lost or (report.estimate is not None and report.estimate.verdict == "estimated_drop")
-    return ("drift" in families or lost) and not any(finding.blocking for finding in report.quality)
+    wanted = report.inputs_drifted or has_drifted(report.predictions) or lost
+    return wanted and not any(finding.blocking for finding in report.quality)
 
 
 def _impact(column: ColumnDrift) -> tuple[int, float, float]:
@@ -233,9 +261,10 @@ def _extent(profile: Profile) -> Extent:
 
 
 def _find_reasons(report: DriftReport, settings: "DriftSettings") -> tuple[str, ...]:
-    """Most important first: what drifted, predictions, target, performance, quality, and what could not be judged."""
+    """Most important first: what drifted, how it goes together, predictions, target, performance, quality, the rest."""
     reasons = [report.diagnosis] if report.diagnosis else []
     reasons += _drift_reasons(_with_status(report, "drift"), report.severity)
+    reasons += _joint_reasons(report)
     for name, family in (("prediction", report.predictions), ("target", report.target)):
         drifted = [column for column in family.columns if column.status == "drift"] if family else []
         reasons += [f"The {name} drifted ({column.name}): {column.reason}" for column in drifted]
@@ -246,7 +275,7 @@ def _find_reasons(report: DriftReport, settings: "DriftSettings") -> tuple[str, 
     reasons += _invalid_reasons([column for column in _with_status(report, "invalid") if column.name not in told])
     if min(report.reference.rows, report.current.rows) < settings.min_rows:
         reasons.append(_too_few(report, settings))
-    elif report.verdict != "drift":
+    elif not report.drifted:
         reasons.append(_calm(report))
     return tuple(reasons)
 
@@ -259,6 +288,14 @@ def _drift_reasons(drifted: Sequence[ColumnDrift], severity: str | None) -> list
     named, more = _split(drifted)
     sentences = [f"{column.name}: {column.reason}" for column in named]
     return sentences + ([f"And {more:,} more columns drifted. The drift is {severity}."] if more else [])
+
+
+def _joint_reasons(report: DriftReport) -> list[str]:
+    if report.joint is None:
+        return []
+    found = list(describe_pairs(report.drifted_pairs, report.joint.limit))
+    deep = report.joint.deep
+    return found + (list(deep.reasons) if deep and deep.verdict == "drift" else [])
 
 
 def _invalid_reasons(invalid: Sequence[ColumnDrift]) -> list[str]:

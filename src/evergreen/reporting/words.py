@@ -231,10 +231,10 @@ def title(document: Document) -> str:
         verdict = None
     if not verdict and not shows_loss(performance) and (outcome := outcome_of(document)):
         return _trained_title(outcome, "first model" if document.get("first_model") else "new model")
-    if verdict == "drift" and not has_data_drift(document):
+    answers, outcomes = has_prediction_drift(document), has_target_drift(document)
+    if (answers or outcomes) and not has_data_drift(document):
         if not shows_loss(performance):
-            moved = "The model answers differently" if has_prediction_drift(document) else "The target drifted"
-            return moved + _outcome_clause(document)
+            return ("The model answers differently" if answers else "The target drifted") + _outcome_clause(document)
         verdict = "no_drift"
     return _diagnosis(verdict, performance) + _outcome_clause(document)
 
