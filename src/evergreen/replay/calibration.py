@@ -102,7 +102,19 @@ def _count(setting: Setting, cases: Sequence[Case], drift: DriftSettings, *, per
         "alarms": alarms,
         "share": round(share, 4),
         "expected": round(share * per_runs, 3),
+        "at_most": round(_at_most(alarms, len(cases)) * per_runs, 3),
     }
+
+
+def _at_most(alarms: int, runs: int) -> float:
+    """The share of runs with an alarm that is ruled out with 95 % certainty (Clopper & Pearson 1934).
+
+    >>> round(_at_most(0, 59), 3)
+    0.05
+    """
+    from scipy.special import betaincinv
+
+    return 1.0 if alarms >= runs else float(betaincinv(alarms + 1, runs - alarms, 0.95))
 
 
 def changed(drift: DriftSettings, changes: Mapping[str, Any]) -> DriftSettings:
@@ -154,21 +166,17 @@ def _sentences(
     shifts: Sequence[SmallestShift],
 ) -> list[str]:
     judged = any(stretch.verdict for stretch in stretches)
-    why = (
-        "on which the model trained before did not become worse"
-        if judged
-        else "all there are, because there are no labels"
-    )
+    why = "on which the model trained before did not become worse" if judged else "all, because there are no labels"
     found = [
-        f"{past.name}: {len(quiet)} of {len(stretches)} stretches of {len(stretches[0].after)} blocks were quiet ({why}); "
-        "each of their blocks was held against the stretch before it, as by a run a block."
+        f"{past.name}: {len(quiet)} of {len(stretches)} stretches of {len(stretches[0].after)} blocks were quiet "
+        f"({why}); each of their blocks was held against the stretch before it, as by a run a block."
     ]
     if not quiet:
         return [*found, "Nowhere was this past quiet, so false alarms can't be told from true ones here."]
     own, bare = alarms[0], alarms[-1]
     found.append(
-        f"As configured, expect {own['expected']:g} false alarms per {per} ({own['alarms']} in {own['runs']} runs); "
-        f"the bare rules of tutorials would give {bare['expected']:g}."
+        f"As configured, expect {own['expected']:.3g} false alarms per {per} ({own['alarms']} in {own['runs']} runs, "
+        f"which rules out more than {own['at_most']:.3g}); the bare rules of tutorials give {bare['expected']:.3g}."
     )
     blind = [shift.column for shift in shifts if shift.size is None]
     if blind:

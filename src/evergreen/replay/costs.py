@@ -88,8 +88,8 @@ def best_period(table: np.ndarray, first: int, retrain_cost: float) -> tuple[int
     """The fixed period that would have been cheapest, and its cost; a period of all blocks means never.
 
     >>> table = np.array([[0.0, 5.0, 9.0, 9.0], [np.nan, 0, 5, 9], [np.nan, np.nan, 0, 5], [np.nan] * 3 + [0.0]])
-    >>> best_period(table, 0, retrain_cost=4.0)
-    (2, 14.0)
+    >>> best_period(table, 0, retrain_cost=6.0)
+    (2, 16.0)
     """
     periods = range(1, len(table) - first + 1)
     costs = [cost_of_period(table, first, period, retrain_cost) for period in periods]

@@ -132,8 +132,8 @@ def _digest(table: pa.Table, batch: Batch) -> str:
 def cut(keys: np.ndarray, block: str = "") -> np.ndarray:
     """First row of each block, and the number of rows; rows of one time stay together.
 
-    >>> cut(np.arange(10), "4")
-    array([ 0,  4,  8, 10])
+    >>> cut(np.arange(10), "3")
+    array([ 0,  3,  6,  9, 10])
     """
     rows = len(keys)
     if not block:
