@@ -43,10 +43,9 @@ def test_the_order_of_rows_within_a_window_makes_no_difference(losses, seed):
 
 
 def rhythm(growth, price, rows=200, windows=400):
-    """Windows between retrainings when the excess of a window grows by `growth` with the age of the model, noise-free."""
-    period, losses = 0, []
-    for _ in range(windows):
-        period += 1
+    """Windows between retrainings when the excess of a window grows by `growth` with the model's age, without noise."""
+    losses = []
+    for period in range(1, windows):
         losses += [0.1 + growth * (period - 0.5) / rows] * rows
         ends = list(range(rows, len(losses) + 1, rows))
         if accumulate_excess(np.array(losses), ends, 0.1).total >= price:
@@ -61,7 +60,7 @@ def test_where_errors_grow_linearly_the_rhythm_is_the_cheapest_one(growth, price
 
 
 def test_after_a_jump_it_is_paid_for_at_most_twice():
-    """The clairvoyant pays one retraining; here the excess is at most one window beyond the price when it is noticed."""
+    """The clairvoyant pays one retraining; here the excess is at most one window beyond its price when it is seen."""
     losses = np.concatenate([np.full(2000, 0.1), np.full(2000, 0.3)])
     for windows in range(1, 21):
         rows = 200 * windows
