@@ -7,9 +7,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from detect_drift import exit_code
 from evergreen.data.quality import Finding
 from evergreen.drift.blocks import BlockScore
 from evergreen.drift.columns import ColumnDrift, compare_profiles
+from evergreen.drift.deep import DeepDrift
+from evergreen.drift.joint import JointDrift, PairDrift
 from evergreen.drift.performance import PerformanceReport
 from evergreen.drift.profile import Profile, profile_arrays
 from evergreen.drift.verdict import conclude, grade_severity, to_document
