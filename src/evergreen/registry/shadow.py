@@ -77,13 +77,16 @@ def shadow_on_record(entries: Sequence[Entry]) -> str | None:
 
 
 def shadow_is_due(entries: Sequence[Entry], policy: PolicySettings) -> bool:
-    """Whether so many runs with news have passed that another challenger is to be trained for the shadow."""
+    """Whether so many runs with news have passed that another challenger is to be trained for the shadow.
+
+    The run that trained the one before is the first of them: its line follows what it did.
+    """
     passed = 0
     for entry in reversed(entries):
         if entry.event in (EVENT, *GOES_LIVE) or (entry.event == "run" and entry.get("retrained")):
             break
         passed += entry.event == "run" and bool(entry.get("news"))
-    return policy.preset == "cost" and policy.shadow_every > 0 and passed + 1 >= policy.shadow_every
+    return policy.preset == "cost" and policy.shadow_every > 0 and passed >= policy.shadow_every
 
 
 def open_shadow(store: Store) -> Shadow | None:
