@@ -8,10 +8,8 @@ text       identifiers and free text: values that hardly ever come back, so noth
 """
 
 import re
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,11 +20,11 @@ from evergreen.data.arrays import to_numpy
 from evergreen.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from evergreen.data.sources import Table
 
+FEW_ROWS = 1000  # most numbers are told by these
 LOOK_ROWS = 50_000
+LOOK_VALUES = 2**22  # looked at together
 MIN_ROWS = 20  # below, "all values differ" says nothing about a column
 MAX_DISTINCT_SHARE = 0.5  # text values that come back less than twice on average are not categories
 MAX_NAMED_SHARE = 0.2  # the same for columns that are called an identifier
@@ -43,9 +41,19 @@ def infer_kinds(table: "Table", overrides: Mapping[str, str]) -> dict[str, str]:
     check_known(overrides, table, "data.kinds")
     for name, kind in overrides.items():
         _check_override(table, name, kind)
-    with ThreadPoolExecutor(2) as pool:  # a look at a column reads its first chunk of rows, which may be a million
-        kinds = pool.map(lambda name: overrides.get(name) or _infer_kind(table, name), table.types)
-        return dict(zip(table.types, kinds, strict=True))
+    kinds = {name: overrides.get(name) or _kind_of_type(table, name) for name in table.types}
+    for rows in (FEW_ROWS, LOOK_ROWS):
+        unclear = [name for name, kind in kinds.items() if not kind]
+        width = max(1, LOOK_VALUES // min(rows, table.rows))
+        for begin in range(0, len(unclear), width):
+            names = unclear[begin : begin + width]
+            first = table.first_rows(names, rows, coded=names)
+            everything = rows == LOOK_ROWS or sum(part.num_rows for part in first) < rows
+            for name in names:
+                values = [piece.drop_null() for part in first for piece in part.column(name).chunks]
+                text = pa.types.is_string(table.types[name])
+                kinds[name] = (_kind_of_words if text else _kind_of_numbers)(name, values, everything)
+    return kinds
 
 
 def check_known(names: Mapping[str, str] | tuple[str, ...], table: "Table", key: str) -> None:
@@ -71,7 +79,8 @@ def _check_override(table: "Table", name: str, kind: str) -> None:
         raise UsageError(f"{table.name}: data.kinds calls '{name}' a {kind}, but it holds {found} values ('{first}').")
 
 
-def _infer_kind(table: "Table", name: str) -> str:
+def _kind_of_type(table: "Table", name: str) -> str:
+    """The kind, where the type alone tells it; else ""."""
     found = table.types[name]
     if name == table.time or pa.types.is_timestamp(found):
         return "time"
@@ -79,29 +88,33 @@ def _infer_kind(table: "Table", name: str) -> str:
         return "boolean"
     if pa.types.is_dictionary(found):
         return "category"
-    if pa.types.is_int64(found) or pa.types.is_float64(found):
-        return "text" if _names_rows(name, _look(table, name)) else "number"
-    return "category" if pa.types.is_string(found) and _comes_back(name, _look(table, name)) else "text"
+    if pa.types.is_int64(found) or pa.types.is_float64(found) or pa.types.is_string(found):
+        return ""
+    return "text"
 
 
-def _look(table: "Table", name: str) -> pa.Array:
-    """The present values among the first rows."""
-    pieces = [piece.drop_null() for piece in _first_rows(table.arrays(name))]
-    return pa.concat_arrays(pieces)
+def _kind_of_numbers(name: str, pieces: Sequence[pa.Array], everything: bool) -> str:
+    """The kind of a column of numbers by its first values; "" when these are too few to tell."""
+    numbers = np.concatenate([np.empty(0), *(to_numpy(_plain(piece)) for piece in pieces)])
+    if everything:
+        return "text" if _names_rows(name, numbers) else "number"
+    broken = not np.all(np.isfinite(numbers)) or not np.all(numbers == np.floor(numbers))
+    return "number" if broken or (not _is_identifier(name) and np.any(np.diff(numbers) != 1)) else ""
 
 
-def _first_rows(chunks: "Iterator[pa.Array]") -> "Iterator[pa.Array]":
-    left = LOOK_ROWS
-    for chunk in islice(chunks, LOOK_ROWS):
-        yield chunk.slice(0, left)
-        left -= min(left, len(chunk))
-        if not left:
-            return
+def _kind_of_words(name: str, pieces: Sequence[pa.Array], everything: bool) -> str:
+    if not everything:
+        return ""
+    return "category" if _comes_back(name, pieces) else "text"
 
 
-def _names_rows(name: str, values: pa.Array) -> bool:
+def _plain(piece: pa.Array) -> pa.Array:
+    """Numbers as NumPy knows them: as int64 or float64, not as decimals or codes."""
+    return piece if pa.types.is_integer(piece.type) or pa.types.is_float64(piece.type) else pc.cast(piece, pa.float64())
+
+
+def _names_rows(name: str, numbers: np.ndarray) -> bool:
     """Whether numbers are an identifier: called so and all different, or simply 1, 2, 3 ..."""
-    numbers = to_numpy(values)
     if len(numbers) < MIN_ROWS or not np.all(np.isfinite(numbers)) or not np.all(numbers == np.floor(numbers)):
         return False
     if np.all(np.diff(numbers) == 1):
@@ -109,12 +122,13 @@ def _names_rows(name: str, values: pa.Array) -> bool:
     return _is_identifier(name) and len(np.unique(numbers)) > 0.95 * len(numbers)
 
 
-def _comes_back(name: str, values: pa.Array) -> bool:
-    distinct = pc.count_distinct(values).as_py()
-    if len(values) < MIN_ROWS:
-        return distinct > 0 and not (_is_identifier(name) and distinct == len(values))
+def _comes_back(name: str, pieces: Sequence[pa.Array]) -> bool:
+    words = [piece.unique().cast(pa.string()) for piece in pieces]  # where there is a dictionary, codes are compared
+    distinct, rows = pc.count_distinct(pa.chunked_array(words, pa.string())).as_py(), sum(map(len, pieces))
+    if rows < MIN_ROWS:
+        return distinct > 0 and not (_is_identifier(name) and distinct == rows)
     limit = MAX_NAMED_SHARE if _is_identifier(name) else MAX_DISTINCT_SHARE
-    return bool(0 < distinct <= limit * len(values))
+    return bool(0 < distinct <= limit * rows)
 
 
 def _is_identifier(name: str) -> bool:

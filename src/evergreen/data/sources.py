@@ -116,15 +116,15 @@ class Table:
         pairs = zip(self._chunks.sizes, self._select(window), strict=True)
         return [_count_selected(selection, size) for size, selection in pairs]
 
-    def first_rows(self, columns: Sequence[str], rows: int) -> pa.Table:
+    def first_rows(self, columns: Sequence[str], rows: int, *, coded: Collection[str] = ()) -> list[pa.Table]:
         """The first rows as `pieces` gives them, at most so many; no more of the source is read than that takes."""
         tables: list[pa.Table] = []
-        for piece in self.pieces(columns):
+        for piece in self.pieces(columns, coded=coded):
             tables.append(piece.slice(0, rows))
             rows -= tables[-1].num_rows
             if not rows:
                 break
-        return pa.concat_tables(tables, promote_options="permissive")
+        return tables
 
     def frame(self, columns: Sequence[str], window: Window | None = None) -> "pd.DataFrame":
         """Some columns of all rows as one frame with an index from 0."""
