@@ -62,7 +62,7 @@ def test_labels_come_some_blocks_or_some_days_later():
     assert show_labels(keys, edges, "0").tolist() == edges.tolist()
     assert show_labels(keys, edges, "3").tolist() == [0, 0, 0, 0, 4, 8, 12, 16, 20, 24, 28]
     assert show_labels(keys, edges, "3d").tolist()[:6] == [0, 0, 0, 0, 4, 8]
-    with pytest.raises(UsageError, match="needs data.time"):
+    with pytest.raises(UsageError, match=r"needs data\.time"):
         show_labels(np.arange(40), edges, "3d")
 
 

@@ -16,7 +16,7 @@ from evergreen.replay.library import Library
 from evergreen.replay.past import read_past
 from evergreen.replay.plays import find_opening, play_loop, settings_of_play, train_on_all
 from evergreen.replay.policies import choose_policies
-from evergreen.replay.replaying import replay
+from evergreen.replay.replaying import hindsight_optimum, replay
 
 TRAINING = "params = {max_iter = 8}\nwindow = '200'\nmin_holdout = 60\n"
 POLICY = "preset = 'performance'\nmin_new_rows = 100\n"
@@ -109,7 +109,9 @@ def replayed(config, folder, jobs=1, names=("performance", "never", "every-1", "
 
 
 def facts(found):
-    return [(one.policy.name, one.costs.tolist(), one.retrained, one.deployed, one.false_alarms) for one in found.outcomes]
+    return [
+        (one.policy.name, one.costs.tolist(), one.retrained, one.deployed, one.false_alarms) for one in found.outcomes
+    ]
 
 
 def test_an_interrupted_replay_goes_on_where_it_was_and_nothing_is_fitted_twice(small, monkeypatch):
@@ -143,6 +145,18 @@ def test_the_best_period_is_at_most_what_the_played_rules_cost(small):
     config, folder = small
     found = {one.policy.name: one.cost(5.0) for one in replayed(config, folder).outcomes}
     assert found["hindsight"] <= min(found["never"], found["every-1"], found["every-3"])
+
+
+def test_no_period_is_cheaper_than_the_best_schedule(small, tmp_path):
+    _, folder = small
+    frame = changing_world()
+    config = make_project(
+        tmp_path, frame, training=TRAINING.replace("'200'", "'all'"), policy=POLICY, promotion=PROMOTION
+    )
+    settings, past = read(config)
+    best = hindsight_optimum(settings, past, folder, command.run_night, retrain_cost=5.0, jobs=1)
+    periods = {one.policy.name: one.cost(5.0) for one in replayed(config, folder, names=("never", "every-1")).outcomes}
+    assert best <= periods["hindsight"] <= min(periods["never"], periods["every-1"])
 
 
 def test_a_retraining_after_the_change_is_no_false_alarm_and_all_costs_add_up(small):
@@ -240,7 +254,11 @@ def test_the_command_prints_the_table_the_advice_and_the_page(small, tmp_path, c
 
 @pytest.mark.parametrize(
     ("words", "message"),
-    [(["--policy", "sometimes"], "no policy 'sometimes'"), (["--block", "1700"], "needs 4"), (["--block", "x"], "length")],
+    [
+        (["--policy", "sometimes"], "no policy 'sometimes'"),
+        (["--block", "1700"], "needs 4"),
+        (["--block", "x"], "length"),
+    ],
 )
 def test_a_wrong_word_is_a_usage_error(small, capsys, words, message):
     config, _ = small

@@ -223,3 +223,19 @@ def _count_false_alarms(
         before, now = (sum(_cost_in(play, spent, key, block) for block in range(begin, end)) for key in pair)
         false += now >= before
     return false
+
+
+def hindsight_optimum(
+    settings: Settings, past: Past, folder: Path, run_night: RunNight, *, retrain_cost: float, jobs: int = -1
+) -> float:
+    """What the best schedule of all would have cost, each model being of all rows before its block.
+
+    The yardstick of studies of when to retrain (Regol et al. 2025); a policy that chooses the stretch to learn from
+    (`training.window = "auto"`) may cost less.
+    """
+    training = settings.training.model_copy(update={"window": "all"})
+    plain = settings.model_copy(update={"training": training})
+    every = Policy("every-1", title_of(1), period=1)
+    found = replay(plain, past, [every], folder, run_night, retrain_cost=retrain_cost, jobs=jobs)
+    assert found.table is not None, "a rule was played"
+    return costs.best_schedule(found.table, found.first, retrain_cost)[1]
