@@ -34,6 +34,7 @@ def main(argv: list[str] | None = None) -> int:
     # The project is not installed, and the processes that joblib starts know no other path than this one.
     sys.path[:0] = [str(PROJECT / "src"), str(PROJECT / "validation")]
     os.environ["PYTHONPATH"] = os.pathsep.join([*sys.path[:2], os.environ.get("PYTHONPATH", "")])
+    importlib.import_module("utils").avoid_slow_sorting()
     lines, missed = [], 0
     for name in arguments.chapters or CHAPTERS:
         text, failed = run_chapter(name, arguments.effort, arguments.seed, arguments.jobs)
