@@ -77,6 +77,18 @@ def test_force_skips_the_comparison_and_records_who_and_why(project, capsys):
     deploy = [line for line in journal(project) if line["event"] == "deploy"][-1]
     assert (deploy["reason"], deploy["actor"]) == ("new tariff", "ada")
     assert json.loads(records(project)[-1].read_text())["comparison"]["forced"]["by"] == "ada"
+    known = {key for key, value in document["comparison"].items() if value not in (None, [], {})}
+    assert known == {"winner", "forced", "reasons", "champion_digest", "challenger_digest"}
+    assert {"metric", "gain", "interval", "p_value", "rows", "slices", "scores"} <= document["comparison"].keys()
+
+
+def test_each_further_look_at_the_same_holdout_has_to_be_more_certain(project, capsys):
+    write_table(project, pd.concat([OLD, SAME]))
+    words = ["--set", "promotion.min_improvement=0.5"]
+    looks = [run(continuous_training, capsys, project / "config.toml", *words)[1]["comparison"] for _ in range(3)]
+    assert len({look["rows_digest"] for look in looks}) == 1
+    assert [look["candidates"] for look in looks] == [1, 2, 3]
+    assert [look["alpha"] for look in looks] == [0.05, 0.025, pytest.approx(0.05 / 3)]
 
 
 def test_force_does_not_skip_the_safety_gates(project, capsys):

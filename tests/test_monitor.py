@@ -251,6 +251,18 @@ def test_a_better_model_is_not_taken_back(project, capsys):
     assert document["model"]["version"] == 2
 
 
+def test_other_settings_are_a_reason_to_look_at_the_same_table_again(project, capsys):
+    write_table(project, pd.concat([OLD, FLIPPED]))
+    run(monitor, capsys, project / "config.toml", "--set", "policy.mode=advise")
+    _, again = run(monitor, capsys, project / "config.toml", "--set", "policy.mode=advise")
+    assert not again["news"]
+    _, loud = run(monitor, capsys, project / "config.toml", "--set", "policy.mode=advise", "--set", "reports.keep=7")
+    assert not loud["news"], "where reports go decides nothing"
+    _, document = run(monitor, capsys, project / "config.toml")
+    assert document["news"]
+    assert document["deployed"]
+
+
 def test_advice_only_recommends(project, capsys):
     write_table(project, pd.concat([OLD, FLIPPED]))
     _, document = run(monitor, capsys, project / "config.toml", "--set", "policy.mode=advise")

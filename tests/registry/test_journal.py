@@ -202,3 +202,44 @@ def test_an_intent_is_unfinished_until_its_result_or_its_end_is_told(path):
     assert journal.unfinished_intent(went_live(path, ("run", "a", 2))) is not None
     assert journal.unfinished_intent(went_live(path, ("abandoned", "b", 3))) is None
     assert journal.unfinished_intent(went_live(path, ("intent", "b", 4), ("deploy", "b", 5))) is None
+
+
+def test_labelled_rows_per_run_are_the_usual_growth_between_runs(path):
+    assert journal.labelled_per_run(()) is None
+    for number, labelled in enumerate([1000, 1000, 1400, None, 1800, 9000, 9400, 9300]):
+        table = None if labelled is None else {"labelled_rows": labelled}
+        journal.append_entry(path, "run", at(number), run=f"run {number}", table=table)
+    assert journal.labelled_per_run(journal.read_journal(path)[:2]) is None, "nothing came between the first two"
+    assert journal.labelled_per_run(journal.read_journal(path)) == 400, (
+        "neither a holiday nor a lost row counts for much"
+    )
+
+
+def test_a_run_that_a_crash_cut_short_is_found_by_the_model_it_brought(five):
+    entries = journal.read_journal(five)
+    assert journal.run_cut_short(entries) is None
+    journal.append_entry(five, "deploy", at(6), digest="a" * 64, replaced="b" * 64, run="run 6", reason="drift")
+    found = journal.run_cut_short(journal.read_journal(five))
+    line = journal.line_of_run(found)
+    assert (line["run"], line["retrained"], line["deployed"], line["rolled_back"]) == ("run 6", True, True, False)
+    assert (line["reasons"], line["failed"], line["news"]) == (["drift"], True, True)
+    journal.append_entry(five, "run", at(7), **line)
+    assert journal.run_cut_short(journal.read_journal(five)) is None
+
+
+@pytest.mark.parametrize(
+    ("event", "content", "expected"),
+    [
+        ("deploy", {"run": "r.first", "replaced": None}, {"run": "r", "first": True, "retrained": False}),
+        ("rollback", {"run": "r", "replaced": "b" * 64}, {"rolled_back": True, "retrained": False, "deployed": False}),
+    ],
+)
+def test_what_is_known_of_a_run_that_was_cut_short(five, event, content, expected):
+    journal.append_entry(five, event, at(6), digest="a" * 64, reason="x", **content)
+    line = journal.line_of_run(journal.run_cut_short(journal.read_journal(five)))
+    assert {key: line[key] for key in expected} == expected
+
+
+def test_changes_by_hand_belong_to_no_run(five):
+    journal.append_entry(five, "rollback", at(6), digest="a" * 64, run="", reason="by hand")
+    assert journal.run_cut_short(journal.read_journal(five)) is None

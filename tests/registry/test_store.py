@@ -481,3 +481,19 @@ def test_a_run_name_that_could_lead_elsewhere_is_refused(run, store):
 def test_a_comparison_with_a_number_that_json_does_not_know_is_an_error(store):
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_comparison(store.folder, "run", {"gain": float("nan")})
+
+
+def test_a_run_that_could_not_write_its_line_gets_one_and_patience_counts_it(store):
+    from evergreen.policy import PastRun, read_past
+
+    put_live(store, "a")
+    content = make_pickle("b")
+    store.stage(content, make_card(content, 2, parent=store.live_digest()))
+    store.deploy(
+        digest_of(content), expected_live=store.live_digest(), now=at(1), reason="x", actor="monitor", run="r1"
+    )
+    added = store.reconcile(at(2))
+    assert [(entry.event, entry.get("run"), entry.get("deployed")) for entry in added] == [("run", "r1", True)]
+    assert store.reconcile(at(3)) == ()
+    assert read_past(journal.past_runs(store.entries())) == (PastRun(wanted=True, retrained=True, deployed=True),)
+    assert store.verify() == []
