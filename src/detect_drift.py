@@ -148,6 +148,7 @@ def detect(settings: "Settings", store: "Store", table: "Table") -> Detection:
     from evergreen.data.windows import current_window, find_maturity, key_to_json, lacks_labels, read_timeline, to_key
     from evergreen.drift.columns import compare_profiles
     from evergreen.drift.in_time import profile_current, season_note
+    from evergreen.drift.joint import compare_relations
     from evergreen.drift.outcomes import profile_answers
     from evergreen.drift.profile import Profile
     from evergreen.drift.verdict import conclude
@@ -194,6 +195,7 @@ def detect(settings: "Settings", store: "Store", table: "Table") -> Detection:
         quality=findings,
         predictions=compare_profiles(said, says, settings.drift),
         importances=card.importances,
+        joint=compare_relations(reference.relations, current.relations, settings.drift),
         season=season_note(current, predictions=says),
         estimate=estimate,
         scored=scored,

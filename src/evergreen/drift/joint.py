@@ -6,7 +6,7 @@ alarms in half of such clean runs, for values that are rare in both in nearly al
 where it is larger than Fisher's it counts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -78,9 +78,12 @@ class JointDrift:
 
 
 def compare_relations(
-    reference: Relations | None, current: Relations | None, settings: DriftSettings
+    reference: Relations | None,
+    current: Relations | None,
+    settings: DriftSettings,
+    among: Collection[str] | None = None,
 ) -> JointDrift | None:
-    """Judge every pair of columns that both samples can tell something of; None when there is no such pair.
+    """Judge every pair of columns (`among` those) that both samples can tell something of; None when there is none.
 
     A pair drifted when z = (atanh r - atanh s)/√(f/(n - 3) + f/(m - 3)) is significant after correction over all
     pairs *and* the correlation moved by `drift.min_correlation`, in `drift.min_rows` rows of each sample. f is 1 as
@@ -88,7 +91,7 @@ def compare_relations(
     """
     if reference is None or current is None:
         return None
-    names = [name for name in reference.names if name in current.names]
+    names = [name for name in reference.names if name in current.names and (among is None or name in among)]
     (r, n, f), (s, m, g) = (_read_pairs(relations, names) for relations in (reference, current))
     known = np.isfinite(r) & np.isfinite(s)
     if not known.any():
@@ -138,7 +141,8 @@ def _conclude(
     drifted = [pair for pair in told if pair.status == "drift"]
     verdict = "drift" if drifted else "no_drift" if min(rows) >= settings.min_rows else "not_enough_evidence"
     limit = settings.min_correlation
-    return JointDrift(verdict, columns, reference.available, limit, rows, told, describe_pairs(drifted, limit))
+    reasons = describe_pairs(drifted, limit)
+    return JointDrift(verdict, columns, reference.available, limit, rows, told, reasons)
 
 
 def _impact(pair: PairDrift) -> tuple[int, float, tuple[str, str]]:

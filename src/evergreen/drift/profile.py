@@ -211,8 +211,8 @@ def _relate(
     known = against.relations if against else None
     if against is not None and known is None:
         return profile
-    columns = _numbers_of(profile, samples)
-    kept = {name: samples[name] for name in columns}
+    columns = _numbers_of(profile, profile.columns)
+    kept = {name: values for name, values in samples.items() if name in columns}
     return replace(profile, relations=measure_relations(kept, columns, against=known, importances=importances))
 
 

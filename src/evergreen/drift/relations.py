@@ -91,27 +91,23 @@ def measure_relations(
 
     Args:
         samples: by column, shape `(n_rows,)` each, float64, NaN for missing; the same rows of every column.
-        columns: the reference's profiles of these columns.
+        columns: the reference's profiles of these columns, and of others that were left out of the sample.
         against: the reference's relations: of current rows the same columns are looked at, by the same scores.
         importances: which to prefer when there are more than 100 columns.
     """
     if against is not None:
-        names, scores = against.names, against.scores
-        if not all(name in samples for name in names):
-            kept = [place for place, name in enumerate(names) if name in samples]
-            names, scores = tuple(names[place] for place in kept), tuple(scores[place] for place in kept)
+        known = {name: bins for name, bins in zip(against.names, against.scores, strict=True) if name in samples}
         available = against.available
     else:
-        varied = [name for name in samples if name in columns and _is_varied(columns[name])]
-        names, available = choose_columns(varied, importances), len(varied)
-        scores = tuple(score_bins(columns[name].counts) for name in names)
-    if len(names) < 2:
+        varied = [name for name, column in columns.items() if _is_varied(column)]
+        names = choose_columns([name for name in varied if name in samples], importances)
+        known, available = {name: score_bins(columns[name].counts) for name in names}, len(varied)
+    if len(known) < 2:
         return None
-    step = max(1, -(-len(samples[names[0]]) // ROWS))
-    found = [
-        _score(samples[name][::step], columns[name].edges, score) for name, score in zip(names, scores, strict=True)
-    ]
-    return Relations(names, scores, **_sum_pairs(np.column_stack(found)), available=available)
+    step = max(1, -(-len(next(iter(samples.values()))) // ROWS))
+    found = [_score(samples[name][::step], columns[name].edges, bins) for name, bins in known.items()]
+    sums = _sum_pairs(np.column_stack(found))
+    return Relations(tuple(known), tuple(known.values()), **sums, available=available)
 
 
 def _is_varied(column: NumberProfile) -> bool:

@@ -10,6 +10,7 @@ from evergreen.data.quality import Finding
 from evergreen.data.sources import Table
 from evergreen.drift.columns import ColumnDrift, compare_profiles
 from evergreen.drift.in_time import profile_current, profile_reference, season_note
+from evergreen.drift.joint import compare_relations
 from evergreen.drift.profile import Profile
 from evergreen.drift.saved import check_current, save_profile
 from evergreen.drift.verdict import DriftReport, conclude
@@ -50,7 +51,16 @@ def compare_tables(
     if target in after.columns:
         outcomes = compare_profiles(_part(before, [target]), _part(after, [target]), settings.drift)
     quality = (*_incomparable(columns), *_extra(before, _names_of(current)))
-    return conclude(before, after, columns, settings.drift, quality=quality, target=outcomes, season=season_note(after))
+    return conclude(
+        before,
+        after,
+        columns,
+        settings.drift,
+        quality=quality,
+        target=outcomes,
+        joint=compare_relations(before.relations, after.relations, settings.drift, features),
+        season=season_note(after),
+    )
 
 
 def profile_as_reference(table: Table, settings: Settings) -> Profile:

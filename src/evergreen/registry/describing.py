@@ -15,6 +15,7 @@ from evergreen.data.sources import Table
 from evergreen.data.windows import key_from_json, key_to_json, to_key
 from evergreen.drift.in_time import profile_rows
 from evergreen.drift.outcomes import profile_answers, profile_target
+from evergreen.drift.profile import relate_frame
 from evergreen.registry.cards import Card, installed_libraries
 from evergreen.registry.journal import utc_text
 from evergreen.registry.store import Store
@@ -55,8 +56,9 @@ def describe_challenger(
         "seed": settings.training.seed,
         "candidates": [candidate.to_dict() for candidate in fitted.candidates],
     }
-    card = describe_model(fitted.digest, replace(material, training=learned), shown, settings, occasion, training)
-    return replace(card, importances=fitted.importances)
+    material = replace(material, training=learned)
+    importances = fitted.importances
+    return describe_model(fitted.digest, material, shown, settings, occasion, training, importances=importances)
 
 
 def describe_model(
@@ -66,6 +68,8 @@ def describe_model(
     settings: Settings,
     occasion: Occasion,
     training: Mapping[str, Any],
+    *,
+    importances: Mapping[str, float] | None = None,
 ) -> Card:
     """The card of a model that learned from the training rows of `material` and was examined on its holdout.
 
@@ -76,6 +80,7 @@ def describe_model(
     contract, learned = material.contract, material.training
     first, last = (key_to_json(to_key(learned.keys[place])) for place in (0, -1))
     profile = profile_rows(learned.frame, kinds_of(contract), learned.keys, settings.drift, source="training rows")
+    profile = relate_frame(profile, learned.frame, importances)
     held = material.holdout
     said = profile_answers(shown.answers.predictions, held.keys, settings.drift) if shown.answers else None
     rows = {"rows": len(learned), "from": first, "to": last}
@@ -97,6 +102,7 @@ def describe_model(
         gates=tuple(gate.to_dict() for gate in shown.gates),
         comparison=shown.comparison.to_dict() if shown.comparison else None,
         training=rows | dict(training),
+        importances=importances or {},
         data_digest=digest_rows(learned.frame),
         seen_current=material.seen_current,
         decision_cost=_cost_of(shown, material, settings),
