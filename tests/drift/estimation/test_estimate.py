@@ -66,6 +66,11 @@ def test_a_proven_record_and_a_drop_beyond_the_band_make_an_estimated_drop(on_sh
     assert on_shifted.band[0] <= accuracy(*shifted[:2]) <= on_shifted.band[1]
 
 
+def test_scores_calibrated_for_the_new_rows_come_nearer_than_those_calibrated_for_the_old(on_shifted, shifted):
+    realised = accuracy(*shifted[:2])
+    assert abs(on_shifted.pape - realised) < 0.6 * abs(on_shifted.cbpe - realised)
+
+
 def test_without_a_good_record_the_same_drop_counts_for_nothing(on_shifted, unproven, unreliable):
     assert (unproven.verdict, unreliable.verdict) == ("unproven", "unreliable")
     assert on_shifted.value == unproven.value == unreliable.value
