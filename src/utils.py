@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from evergreen.registry.store import Store
     from evergreen.settings import Settings
 
+READABLE_COLUMNS = 200  # of more columns JSON is on one line: nobody reads it, and indenting takes several times longer
 PROJECT = Path(__file__).resolve().parent.parent
 logger = logging.getLogger("evergreen")
 
@@ -214,7 +215,7 @@ def show(document: Mapping[str, Any], arguments: argparse.Namespace) -> None:
     if arguments.json:
         from evergreen.reporting.documents import to_json
 
-        print(to_json(document))
+        print(to_json(document, indent=2 if len(document.get("columns", ())) <= READABLE_COLUMNS else None))
     elif not arguments.quiet:
         from evergreen.reporting import text
 

@@ -107,7 +107,8 @@ def count_columns(work: Pass, jobs: int) -> tuple[dict[str, ColumnProfile], Samp
     whole = unknown if sum(rows) <= HELD_ROWS else []
     if len(whole) < len(unknown):
         work = _with_bins(work, unknown, sum(rows), jobs)
-    known = [name for name in work.kinds if name not in set(whole)]
+    held = frozenset(whole)
+    known = [name for name in work.kinds if name not in held]
     columns: dict[str, ColumnProfile] = {name: empty_column(work, name) for name in known}
     samples: dict[str, list[np.ndarray]] = {name: [] for name in work.sampled}
     tasks = [*cut_tasks(whole, rows, sum(rows)), *cut_tasks(known, rows, RANGE_ROWS)]

@@ -45,6 +45,8 @@ def jsonable(value: Any) -> Any:
     """The value made of dicts with text keys, lists, text, finite numbers, booleans and None only."""
     if value is None or isinstance(value, bool):
         return value
+    if type(value) is float:  # most values of a document; asking whether it is a mapping takes longer than the rest
+        return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
         return {str(jsonable(key)): jsonable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
