@@ -2,13 +2,17 @@
 
 import json
 import math
+import os
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from evergreen.data.labels import label_text
 from evergreen.drift.leak import (
     BATCH,
     GROWTH,
@@ -275,3 +279,40 @@ def test_a_leak_alarms_and_is_no_reason_to_retrain():
     assert not calls_for_retraining("leak")
     assert diagnose(True, "leak").startswith("Drift and a leak")
     assert diagnose(False, "leak").startswith("A leak without drift")
+
+
+# Real tables, of which it is known when something changed
+
+DATA = Path(os.environ.get("EVERGREEN_DATA", "."))
+
+
+@pytest.mark.skipif("EVERGREEN_DATA" not in os.environ, reason="needs the folder of real tables in EVERGREEN_DATA")
+@pytest.mark.parametrize(
+    ("name", "truth", "task", "verdict", "since"),
+    [
+        ("car_loan", "repaid", "classification", "leak", "2019-03-31"),
+        ("credit_card", "y_true", "classification", "severe", "2020-11-01"),
+        ("car_price", "y_true", "regression", "fine", None),
+    ],
+)
+def test_the_day_is_found_on_which_real_errors_began_to_grow(name, truth, task, verdict, since):
+    reference = pd.read_parquet(DATA / f"{name}_reference.parquet")
+    analysis = pd.read_parquet(DATA / f"{name}_analysis.parquet")
+    analysis = analysis.merge(pd.read_parquet(DATA / f"{name}_analysis_targets.parquet"), on="id")
+
+    def said(frame):
+        values = frame.y_pred.to_numpy(float) if task == "regression" else label_text(frame.y_pred)
+        return Predictions(values, None, () if task == "regression" else tuple(sorted(set(values))))
+
+    for rows, leaks in ((analysis[: len(analysis) // 2], False), (analysis, since is not None)):
+        found = judge_performance(
+            rows[truth],
+            said(rows),
+            baseline=score_all(task, reference[truth], said(reference), ordered=True),
+            settings=DEFAULTS,
+            task=task,
+            times=rows.timestamp.to_numpy().astype("datetime64[us]"),
+        )
+        assert found.leak.alarm is leaks
+    assert found.verdict == verdict
+    assert found.leak.since is None if since is None else found.leak.since.startswith(since)
