@@ -181,6 +181,10 @@ def test_a_look_is_credited_to_the_model_that_is_live_not_to_one_that_was_reject
     rejected = {"news": True, "retrained": True, "outcome": "rejected"}
     past = read_past([deploy, staged, rejected, {"news": True, "gained": True}])
     assert [run.gained for run in past] == [True, None, None, None]
+    back = {"news": True, "rolled_back": True, "gained": False}
+    assert back_off(read_past([deploy, back]), COST) == 2, (
+        "a model that is taken back is one retraining in vain, not two"
+    )
     first = {"news": False, "first": True, "deployed": True}
     assert read_past([first, {"news": True, "gained": True}]) == (CALM,)
 

@@ -87,7 +87,7 @@ def test_noise_around_the_reference_stays_within_a_few_standard_errors():
         (0.20, [], 0.20),
         (0.10, [0.30, 0.30], 0.10),
         (0.40, [0.10, 0.20], 0.15),
-        (0.40, [0.01, *[0.30] * 7], 0.30),
+        (0.40, [*[0.01] * 3, *[0.30] * 7], 0.30),
     ],
     ids=["alone", "best", "after a jump", "only eight are remembered"],
 )
