@@ -3,6 +3,9 @@
 A test alone alarms on nothing as soon as there are many rows or columns; a threshold alone alarms on noise
 where there are few rows. So a column has drifted when its change is significant at `alpha` after correction
 over all columns and their missing rates, *and* large enough; one of the two alone is worth watching.
+
+Significant is a change that neither the chance of drawing rows nor, where the reference can tell (`calibration`), the
+ordinary difference between its days explains: of the two p-values the larger counts.
 """
 
 from collections.abc import Sequence
@@ -11,9 +14,11 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from evergreen.drift import distances
+from evergreen.drift.calibration import Calibrated, Usual, calibrate
 from evergreen.drift.correction import adjust_p_values
 from evergreen.drift.measures import Measurement, measure_column
 from evergreen.drift.profile import Profile
+from evergreen.drift.seasons import like_with_like
 from evergreen.settings import DriftRule, DriftSettings
 
 
@@ -97,14 +102,39 @@ class Criterion:
 
 
 @dataclass(frozen=True)
+class Test:
+    """One thing tested about a column: the p-value of its rows, and what is usual for it, where that is known.
+
+    `adjusted` is of the larger of both p-values; `adjusted_rows` of that of the rows alone.
+    """
+
+    p_rows: float
+    usual: Usual | None
+    adjusted: float = 1.0
+    adjusted_rows: float = 1.0
+
+    @property
+    def p_value(self) -> float:
+        return self.p_rows if self.usual is None else max(self.p_rows, self.usual.p_value)
+
+
+@dataclass(frozen=True)
 class Side:
     """One thing about a column that may have drifted, its values or its missing rate: the test and the effect."""
 
     criterion: Criterion
-    p_value: float
-    p_adjusted: float
-    significant: bool
+    test: Test
+    alpha: float
     enough: bool
+
+    @property
+    def significant(self) -> bool:
+        return self.test.adjusted <= self.alpha
+
+    @property
+    def usual(self) -> bool:
+        """Whether only the ordinary difference between days keeps it from being significant."""
+        return self.test.adjusted_rows <= self.alpha < self.test.adjusted
 
     @property
     def material(self) -> bool:
@@ -124,36 +154,55 @@ def compare_profiles(reference: Profile, current: Profile, settings: DriftSettin
     """Judge every column of the reference; one family of tests, corrected together.
 
     `current` must have been profiled against `reference`. Predictions and the target are families of their own:
-    call it on profiles of just them. Columns come in the order of the reference.
+    call it on profiles of just them. Columns come in the order of the reference. Where both know their seasons, the
+    reference is first weighed to those of the current rows.
     """
-    measured = [measure_column(name, column, current.columns.get(name)) for name, column in reference.columns.items()]
-    tests = [p for column in measured for p in (column.p_values, column.p_missing) if p is not None]
-    adjusted = iter(adjust_p_values(tests, settings.correction).tolist())
-    enough = min(reference.rows, current.rows) >= settings.min_rows
-    family = 1 if settings.correction == "none" else max(1, len(tests))
+    weighed = like_with_like(reference, current)
+    usual = calibrate(reference, weighed, current)
+    measured = [measure_column(name, column, current.columns.get(name)) for name, column in weighed.columns.items()]
+    pairs = [_tests(column, usual.get(column.name, Calibrated())) for column in measured]
+    tests = iter(_adjust([test for pair in pairs for test in pair if test], settings))
+    enough = min(weighed.rows, current.rows) >= settings.min_rows
+    family = 1 if settings.correction == "none" else max(1, sum(test is not None for pair in pairs for test in pair))
     results = []
-    for column in measured:
-        values = next(adjusted) if column.p_values is not None else None
-        missing = next(adjusted) if column.p_missing is not None else None
+    for column, pair in zip(measured, pairs, strict=True):
+        values, missing = (next(tests) if test else None for test in pair)
         judged = _judge(column, values, missing, settings, enough)
         results.append(replace(judged, smallest_shift=_smallest_shift(column, family, settings.alpha)))
     return tuple(results)
 
 
+def _tests(column: Measurement, usual: Calibrated) -> tuple[Test | None, Test | None]:
+    """Of the values and of the missing rate, as far as there is anything to test."""
+    values = None if column.p_values is None else Test(column.p_values, usual.values)
+    return values, None if column.p_missing is None else Test(column.p_missing, usual.missing)
+
+
+def _adjust(tests: Sequence[Test], settings: DriftSettings) -> list[Test]:
+    """Corrected for how many there are, with and without what is usual."""
+    adjusted, rows_alone = (
+        adjust_p_values(p_values, settings.correction).tolist()
+        for p_values in ([test.p_value for test in tests], [test.p_rows for test in tests])
+    )
+    return [
+        replace(test, adjusted=p, adjusted_rows=alone)
+        for test, p, alone in zip(tests, adjusted, rows_alone, strict=True)
+    ]
+
+
 def _judge(
-    column: Measurement, values: float | None, missing: float | None, settings: DriftSettings, enough: bool
+    column: Measurement, values: Test | None, missing: Test | None, settings: DriftSettings, enough: bool
 ) -> ColumnDrift:
     if column.problem:
         return _result(column, "invalid", column.problem[0].upper() + column.problem[1:] + ".")
     few_values = min(column.reference_rows, column.current_rows) < settings.min_rows
     criterion, remark = choose_criterion(column, settings)
     sides = []
-    if values is not None and column.p_values is not None and criterion is not None:
-        significant = values <= settings.alpha
-        sides.append(Side(criterion, column.p_values, values, significant, enough and not few_values))
-    if missing is not None and column.p_missing is not None:
+    if values is not None and criterion is not None:
+        sides.append(Side(criterion, values, settings.alpha, enough and not few_values))
+    if missing is not None:
         moved = Criterion("missing", column.statistics["missing"], settings.min_missing)
-        sides.append(Side(moved, column.p_missing, missing, missing <= settings.alpha, enough))
+        sides.append(Side(moved, missing, settings.alpha, enough))
     if not sides:
         return _untested(column, enough)
     side = max(sides, key=lambda one: one.weight)
@@ -235,10 +284,18 @@ def _result(column: Measurement, status: str, reason: str, side: Side | None = N
         statistic=criterion.statistic,
         effect=criterion.effect,
         threshold=criterion.threshold,
-        p_value=side.p_value,
-        p_adjusted=side.p_adjusted,
+        p_value=side.test.p_rows,
+        p_adjusted=side.test.adjusted,
         equivalent_shift=_shift(column, criterion),
+        **_usual_facts(side.test.usual),
     )
+
+
+def _usual_facts(usual: Usual | None) -> dict[str, Any]:
+    if usual is None:
+        return {}
+    shown = {"measure": usual.measure, "chunks": usual.chunks, "rows": usual.rows, "distance": usual.distance}
+    return {"p_calibrated": usual.p_value, "usual": shown}
 
 
 def _shift(column: Measurement, criterion: Criterion) -> float:
@@ -254,18 +311,29 @@ def _smallest_shift(column: Measurement, tests: int, alpha: float) -> float | No
 
 def _explain(column: Measurement, side: Side, status: str, settings: DriftSettings) -> str:
     effect = _effect_words(column, side.criterion)
-    chance = "p < 0.0001" if side.p_adjusted < 0.0001 else f"p = {side.p_adjusted:.2g}"
+    chance = "p < 0.0001" if side.test.adjusted < 0.0001 else f"p = {side.test.adjusted:.2g}"
     if status == "drift":
         return f"{effect}, like a shift of {_shift(column, side.criterion):.2g} standard deviations; {chance}."
-    if status == "no_drift":
-        return f"{effect}; {chance}: no material change."
     if side.significant and side.material:
         return f"{effect}; {chance}; but there are fewer than {settings.min_rows} rows to judge by (drift.min_rows)."
     if side.significant:
         return f"{effect}; {chance}: a sure change, but a small one."
-    if status == "watch":
-        return f"{effect}; but {chance}: in so few rows chance alone does as much."
-    return f"Fewer than {settings.min_rows} rows with a value (drift.min_rows). {effect}; {chance}."
+    if side.test.usual is not None and side.usual and side.enough:
+        return f"{effect}; but {_usual_words(side.test.usual)}; {chance}."
+    if status == "not_enough_evidence":
+        return f"Fewer than {settings.min_rows} rows with a value (drift.min_rows). {effect}; {chance}."
+    remark = ": no material change." if status == "no_drift" else ": in so few rows chance alone does as much."
+    return f"{effect}; {'but ' if status == 'watch' else ''}{chance}{remark}"
+
+
+def _usual_words(usual: Usual) -> str:
+    """What keeps a change that no draw of rows explains from being one."""
+    up_to = {
+        "ks": f"KS up to {usual.distance:.2g}",
+        "groups": f"Cramér's V up to {usual.distance:.2g}",
+        "missing": f"{100 * usual.distance:.1f} points more",
+    }[usual.measure]
+    return f"stretches of the reference differ as much among themselves ({up_to} is usual here)"
 
 
 def _effect_words(column: Measurement, criterion: Criterion) -> str:

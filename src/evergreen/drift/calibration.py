@@ -1,0 +1,206 @@
+"""How much does the data differ from day to day anyway? The reference's own stretches tell.
+
+The rows of one batch share its day. Where days differ, however little, a test that takes all rows for independent is
+sure of a change in every batch. So a reference in order of time is cut into 8, 16, 32 ... stretches of equally many
+rows, and the distance of each from all the others is kept, T_k for stretch k, at each of these lengths. The distance D
+of the current rows is then judged by the distances that stretches of their length ordinarily have:
+
+    p = P(t ≥ (ln D - mean ln T) / (s·√(1 + 1/K)))
+
+with Student's t of K - 1 degrees of freedom: the log of a distance between ordinary stretches is about normal. s is
+drawn toward the median over all columns with the weight of four more stretches. Stretches that lie side by
+side may share a day and then tell little more than one: K counts as K·(1 - r)/(1 + r), r being the correlation
+of neighbours.
+
+Distances shrink with the number of rows, so that length matters. Current rows are held against the longest stretches
+that are not longer than they are: what these have beyond the noise of their rows, as if more rows averaged none
+of it out, and the noise of the current rows. Where all stretches are longer, the shortest are taken to lie further
+apart by the root of the ratio, as if rows of one day had nothing in common. Both err on the careful side.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from statistics import median
+
+import numpy as np
+
+from evergreen.drift.groups import lay_out
+from evergreen.drift.profile import Profile
+from evergreen.drift.steadiness import Level, angle, group_places, groups_distance, ks_distance
+from evergreen.drift.summaries import ColumnProfile
+from evergreen.drift.tails import t_tail
+
+SHRINKAGE = 4  # stretches' worth of weight for the median spread over the columns
+MIN_SPREAD = 0.05  # of ln T; columns that never move have none
+KS_NOISE = 0.832  # geometric mean of Kolmogorov's distribution
+USUAL = 0.05  # chance that an ordinary stretch lies further away than what is called usual
+
+
+@dataclass(frozen=True)
+class Usual:
+    """What is usual for a distance: 95 % of ordinary stretches of so many rows lie no further from the rest.
+
+    `measure` is "ks", "groups" (Cramér's V, with its bias) or "missing" (a difference of rates); `p_value` is that
+    of the current rows.
+    """
+
+    measure: str
+    chunks: int
+    rows: int
+    distance: float
+    p_value: float
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """What is usual for the values of a column and for its missing rate; None where the reference can't tell."""
+
+    values: Usual | None = None
+    missing: Usual | None = None
+
+
+def calibrate(original: Profile, reference: Profile, current: Profile) -> dict[str, Calibrated]:
+    """What is usual for each column of a reference that knows how steady it is; nothing where it does not.
+
+    Args:
+        original: the reference as it was profiled; `reference` is the same, or weighed to the seasons of `current`.
+    """
+    known = original.steadiness or {}
+    names = [name for name in original.columns if name in known and name in current.columns]
+    expected = {name: _expect(known[name], original.columns[name], current.columns[name]) for name in names}
+    spreads = {
+        measure: [levels[measure].spread for levels in expected.values() if measure in levels]
+        for measure in ("ks", "groups")
+    }
+    return {
+        name: _calibrate(
+            (original.columns[name], reference.columns[name], current.columns[name]), expected[name], spreads
+        )
+        for name in names
+    }
+
+
+def _expect(
+    known: Mapping[str, Sequence[Sequence[float]]], reference: ColumnProfile, current: ColumnProfile
+) -> dict[str, Level]:
+    """By measure, what to expect of stretches of as many rows as the current ones."""
+    found = {}
+    for measure, numbers in known.items():
+        more = [column.absent if measure == "missing" else 0 for column in (reference, current)]
+        rows = current.present + more[1]
+        if rows:
+            levels = [Level(int(chunks), *rest) for chunks, *rest in numbers]
+            noise = _noise(measure, len(group_places(reference, levels[-1].rows)), reference.present + more[0])
+            found[measure] = level_for(levels, rows, noise, rates=measure == "missing")
+    return found
+
+
+def _noise(measure: str, groups: int, reference_rows: int) -> Callable[[float], float]:
+    """The distance (its geometric mean; of missing rates the standard deviation) that rows drawn at random make.
+
+    Of Cramér's V the mean log is that of the root of a chi-square of `groups` - 1 degrees of freedom.
+    """
+    half = max(1, groups - 1) / 2
+    log_chi2 = math.log(2 * half) - 1 / (2 * half) - 1 / (12 * half**2)  # of the digamma function, its first terms
+    factor = {"ks": KS_NOISE, "missing": 0.5}.get(measure, math.exp(log_chi2 / 2) / 2)
+    return lambda rows: factor * math.sqrt(1 / rows + 1 / reference_rows)
+
+
+def level_for(levels: Sequence[Level], rows: int, noise: Callable[[float], float], *, rates: bool = False) -> Level:
+    """What to expect of stretches of so many rows, from levels in ascending order of their rows.
+
+    Args:
+        noise: what rows drawn at random would make of a stretch of so many rows.
+        rates: whether the levels are of signed differences of rates, not of logarithms of distances.
+    """
+    level = max((level for level in levels if level.rows <= rows), key=lambda one: one.rows, default=levels[0])
+    if level.rows > rows:
+        change = math.log(level.rows / rows) / 2
+    else:
+        change = _shrinks(level, noise(level.rows), noise(rows), rates)
+    if rates:
+        return replace(level, spread=level.spread * math.exp(change))
+    return replace(level, mean=level.mean + change, spread=max(level.spread, MIN_SPREAD))
+
+
+def _shrinks(level: Level, noise: float, noise_now: float, rates: bool) -> float:
+    """The log of how much smaller, at least, the distances of longer stretches are than those of a level, 0 or less.
+
+    What those have beyond the noise of their rows does not shrink; it is taken at the upper end of its error.
+    """
+    typical = level.spread if rates else math.exp(level.mean)
+    error = 1 / math.sqrt(2 * level.independent) if rates else level.spread / math.sqrt(level.independent)
+    if not typical > 0:
+        return 0.0
+    lasting = max(0.0, (typical * math.exp(error)) ** 2 - noise**2)
+    return min(0.0, 0.5 * math.log((lasting + noise_now**2) / typical**2))
+
+
+def _calibrate(
+    columns: tuple[ColumnProfile, ColumnProfile, ColumnProfile],
+    expected: Mapping[str, Level],
+    spreads: Mapping[str, Sequence[float]],
+) -> Calibrated:
+    original, reference, current = columns
+    p, q = lay_out(reference, original), lay_out(current, original)
+    missing = _usual_missing(p, q, expected["missing"]) if "missing" in expected else None
+    if not (p[:-1].sum() and q[:-1].sum()):
+        return Calibrated(None, missing)
+    found = [
+        _usual_distance(measure, _distance(measure, p[:-1], q[:-1], original, level), level, spreads[measure])
+        for measure in ("ks", "groups")
+        if (level := expected.get(measure)) is not None
+    ]
+    if not found:
+        return Calibrated(None, missing)
+    both = min(1.0, len(found) * min(one.p_value for one in found))
+    return Calibrated(replace(found[0], p_value=both), missing)
+
+
+def _distance(measure: str, p: np.ndarray, q: np.ndarray, original: ColumnProfile, level: Level) -> float:
+    shares = p / p.sum(), q / q.sum()
+    if measure == "ks":
+        return float(ks_distance(*shares))
+    starts = group_places(original, level.rows)
+    return float(groups_distance(*(np.add.reduceat(one, starts) for one in shares)))
+
+
+def _usual_distance(measure: str, distance: float, level: Level, spreads: Sequence[float]) -> Usual:
+    """How usual a distance is, by the t distribution of its logarithm."""
+    borrowed = min(SHRINKAGE, len(spreads) - 1)  # a column alone has no others to borrow from
+    own = level.independent - 1
+    freedom = own + borrowed
+    variance = (own * level.spread**2 + borrowed * median(spreads) ** 2) / freedom
+    scale = math.sqrt(variance * (1 + 1 / level.independent))
+    p_value = t_tail((math.log(distance) - level.mean) / scale, freedom) if distance > 0 else 1.0
+    limit = math.exp(level.mean + t_quantile(USUAL, round(freedom, 1)) * scale)
+    return Usual(measure, level.chunks, round(level.rows), min(1.0, limit), p_value)
+
+
+def _usual_missing(p: np.ndarray, q: np.ndarray, level: Level) -> Usual:
+    """How usual a change of the missing rate is, by the t distribution of the change of arcsin √rate."""
+    before, now = float(angle(p[-1] / p.sum())), float(angle(q[-1] / q.sum()))
+    freedom = level.independent - 1
+    scale = level.spread * math.sqrt(1 + 1 / level.independent)
+    change = abs(now - before)
+    p_value = 2 * t_tail(change / scale, freedom) if scale > 0 else float(change == 0)
+    limit = min(before + t_quantile(USUAL / 2, round(freedom, 1)) * scale, math.pi / 2)
+    return Usual("missing", level.chunks, round(level.rows), math.sin(limit) ** 2 - math.sin(before) ** 2, p_value)
+
+
+@cache
+def t_quantile(tail: float, freedom: float) -> float:
+    """The value that Student's t exceeds with this probability, below one half; found by halving.
+
+    >>> round(t_quantile(0.05, 10.0), 4)
+    1.8125
+    """
+    low, high = 0.0, 1.0
+    while t_tail(high, freedom) > tail:
+        low, high = high, 2 * high
+    while high - low > 1e-9 * high:
+        middle = (low + high) / 2
+        low, high = (middle, high) if t_tail(middle, freedom) > tail else (low, middle)
+    return high

@@ -1,0 +1,149 @@
+"""Profiles of rows that have an order in time: a reference also says how steady it is, and what its seasons are like.
+
+Three kinds of rows are profiled here: tables that are read column by column, what a model learned from, and what it
+answered. In each, the profile of a reference is followed by one more pass that counts its rows by stretch and season
+(`steadiness`, `seasons`); and of current rows, where seasons are compared, only those are profiled whose
+season the reference knows.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from evergreen.data.arrays import to_numpy
+from evergreen.drift.groups import count_groups, cut_in_order
+from evergreen.drift.profile import Profile, profile_frame, profile_table, to_arrow
+from evergreen.drift.seasons import NONE, describe_seasons, find_comparable, season_of
+from evergreen.drift.steadiness import find_levels, most_stretches
+from evergreen.drift.summaries import BareProfile, ColumnProfile
+from evergreen.settings import DriftSettings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from evergreen.data.sources import Table, Window
+
+logger = logging.getLogger(__name__)
+
+
+def profile_reference(table: "Table", kinds: Mapping[str, str], settings: DriftSettings, *, jobs: int = 2) -> Profile:
+    """Profile a table as a reference; with its steadiness and seasons where its rows have a time."""
+    profile = profile_table(table, kinds, jobs=jobs)
+    if not table.time:
+        return profile
+    return with_past(profile, table.arrays, read_times(table), settings, jobs=jobs)
+
+
+def profile_current(
+    table: "Table", kinds: Mapping[str, str], reference: Profile, settings: DriftSettings, *, window: "Window | None"
+) -> Profile:
+    """Profile the rows of a window on the bins of the reference: those whose season it knows, where that matters."""
+    if not _compares_seasons(reference, settings):
+        return profile_table(table, kinds, window=window, against=reference)
+    inside = find_comparable(read_times(table, window), reference)
+    if inside.left_out:
+        table = table.only(find_comparable(read_times(table), reference).mask)
+    return replace(profile_table(table, kinds, window=window, against=reference), seasons=inside.note)
+
+
+def profile_rows(
+    frame: "pd.DataFrame",
+    kinds: Mapping[str, str],
+    times: np.ndarray,
+    settings: DriftSettings,
+    *,
+    against: Profile | None = None,
+    source: str = "",
+) -> Profile:
+    """Profile rows in memory: as a reference, or `against` one as current rows.
+
+    Args:
+        times: shape `(rows,)`, when each row was observed, or row numbers.
+    """
+    if against is None:
+        profile = profile_frame(frame, kinds, source=source)
+        return with_past(profile, lambda name: [to_arrow(frame[name])], times, settings)
+    if not _compares_seasons(against, settings):
+        return profile_frame(frame, kinds, against=against, source=source)
+    found = find_comparable(times, against)
+    return replace(profile_frame(frame[found.mask], kinds, against=against, source=source), seasons=found.note)
+
+
+def with_past(
+    profile: Profile,
+    read: Callable[[str], Iterable[pa.Array]],
+    times: np.ndarray,
+    settings: DriftSettings,
+    *,
+    jobs: int = 1,
+) -> Profile:
+    """A reference's profile with its steadiness and seasons.
+
+    Args:
+        read: gives the pieces of a column, in the order of `times`, shape `(rows,)`.
+    """
+    stretches = most_stretches(len(times), settings.min_chunks)
+    seasons = season_of(times, settings.season) if settings.season else np.zeros(len(times), np.int64)
+    if stretches == 1 and not settings.season:
+        return profile
+    present = np.unique(seasons[seasons != NONE])
+    codes = cut_in_order(times, stretches) * len(present) + np.searchsorted(present, seasons)
+    codes[seasons == NONE] = stretches * len(present)
+
+    def count(name: str) -> np.ndarray:
+        counts = count_groups(read(name), profile.columns[name], codes, stretches * len(present))
+        return counts.reshape(stretches, len(present), -1)
+
+    def study(name: str) -> tuple[dict[str, list[list[float]]], np.ndarray]:
+        counts = count(name)
+        return find_levels(counts, profile.columns[name], settings.min_chunks), counts.sum(axis=0)
+
+    names = [name for name, column in profile.columns.items() if not _unreadable(column)]
+    with ThreadPoolExecutor(jobs) as pool:
+        studied = dict(zip(names, pool.map(study, names), strict=True))
+    steadiness = {name: levels for name, (levels, _) in studied.items() if levels}
+    counted = {name: counts for name, (_, counts) in studied.items()}
+    kept = describe_seasons(settings.season, seasons, counted) if settings.season else None
+    return replace(profile, steadiness=steadiness or None, seasons=kept)
+
+
+def season_note(current: Profile, **others: Profile | None) -> dict[str, Any] | None:
+    """For the report: by which season was compared and how many rows were left out; None without seasons.
+
+    `others` are families of their own, such as predictions, of which the rows left out are named too.
+    """
+    note = current.seasons
+    if note is None:
+        return None
+    more = {name: profile.seasons for name, profile in others.items() if profile is not None}
+    return {"by": note["by"], "rows_left_out": note["left_out"]} | {
+        f"{name}_left_out": found["left_out"] for name, found in more.items() if found is not None
+    }
+
+
+def read_times(table: "Table", window: "Window | None" = None) -> np.ndarray:
+    """The times of the rows of a window, shape `(rows,)`, `datetime64[us]`."""
+    pieces = [to_numpy(piece) for piece in table.arrays(table.time, window)]
+    return np.concatenate(pieces) if pieces else np.empty(0, "datetime64[us]")
+
+
+def _compares_seasons(reference: Profile, settings: DriftSettings) -> bool:
+    """Whether seasons are to be compared, and the reference has them."""
+    known = bool(reference.seasons and reference.seasons["by"] == settings.season)
+    if settings.season and not known:
+        logger.warning(
+            "The %s did not keep its rows by %s, so seasons are not compared: the model was made before drift.season "
+            "was set. The next training keeps them.",
+            reference.source or "reference",
+            settings.season,
+        )
+    return known
+
+
+def _unreadable(column: ColumnProfile) -> bool:
+    return isinstance(column, BareProfile) and bool(column.problem)

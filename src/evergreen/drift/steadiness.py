@@ -1,0 +1,153 @@
+"""How far stretches of a reference lie apart: measured when it is profiled, kept in a few numbers per column.
+
+The rows of a reference in order of time are cut into stretches of equally many rows, and the distance of each from the
+rest of the reference is measured, at several lengths: 8 stretches, 16, 32 and so on. `calibration` judges by them.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from evergreen.drift.groups import kept_labels
+from evergreen.drift.measures import TEST_GROUPS, group_starts
+from evergreen.drift.seasons import FEW
+from evergreen.drift.summaries import BareProfile, ColumnProfile, NumberProfile
+
+MIN_ROWS = 50  # of a stretch: below, the noise of the rows is all there is to see
+HALVINGS = 5  # lengths beyond the longest: 8 stretches to 256
+LABEL_GROUPS = 200  # categories told apart, as many as a number has bins
+MIN_EXPECTED = 5  # rows of a category in a stretch; rarer ones are taken together, as in the chi-square test
+RESOLUTION = 0.5  # of a row: a distance of 0 counts as this much, because there is no logarithm of 0
+MAX_CORRELATION = 0.9
+LONGER = 1.2  # a length is worth keeping when it is so much longer than the one before
+
+
+@dataclass(frozen=True)
+class Level:
+    """How far stretches of one length lie from the rest: of `chunks` stretches of `rows` rows, ln T on average and
+    its spread; they tell as much as `independent` stretches that have nothing in common.
+
+    For missing rates T is the signed difference of the rates, each taken as arcsin √rate, and its mean 0.
+    """
+
+    chunks: int
+    rows: float
+    mean: float
+    spread: float
+    independent: float
+
+
+def most_stretches(rows: int, min_chunks: int) -> int:
+    """Into how many stretches to cut a reference; 1 when they would be too short."""
+    if rows < MIN_ROWS * min_chunks:
+        return 1
+    return min_chunks * 2 ** min(HALVINGS, int(math.log2(rows / (MIN_ROWS * min_chunks))))
+
+
+def find_levels(counts: np.ndarray, column: ColumnProfile, min_chunks: int) -> dict[str, list[list[float]]]:
+    """The levels of each distance of a column, as JSON keeps them, the shortest stretches first.
+
+    Args:
+        counts: shape `(stretches, seasons, places)`, in the layout of the column; each stretch is compared with the
+            rest of the reference weighed to its own seasons.
+    """
+    found: dict[str, list[list[float]]] = {}
+    while len(counts) >= min_chunks:
+        for measure, (distances, rows) in _distances(counts, column).items():
+            level = _level(measure, distances, rows)
+            levels = found.setdefault(measure, [])
+            if level.chunks >= min_chunks and (not levels or level.rows > LONGER * levels[-1][1]):
+                numbers = (level.rows, level.mean, level.spread, level.independent)
+                levels.append([level.chunks, *(float(f"{number:.5g}") for number in numbers)])
+        if len(counts) % 2:
+            break
+        counts = counts[0::2] + counts[1::2]
+    return {measure: levels for measure, levels in found.items() if levels}
+
+
+def _level(measure: str, distances: np.ndarray, rows: np.ndarray) -> Level:
+    if len(distances) < 2:
+        return Level(len(distances), 0.0, 0.0, 0.0, 1.0)
+    if measure == "missing":
+        values, mean = distances, 0.0
+    else:
+        values = np.log(np.maximum(distances, RESOLUTION / rows))
+        mean = float(values.mean())
+    return Level(len(values), float(rows.mean()), mean, float(values.std(ddof=1)), _independent(values))
+
+
+def _independent(values: np.ndarray) -> float:
+    """How many independent values tell as much as these, of which neighbours may be alike."""
+    centred = values - values.mean()
+    square = float(centred @ centred)
+    alike = float(centred[1:] @ centred[:-1]) / square if square > 0 else 0.0
+    alike = min(max(alike, 0.0), MAX_CORRELATION)
+    return max(2.0, len(values) * (1 - alike) / (1 + alike))
+
+
+def _distances(counts: np.ndarray, column: ColumnProfile) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """By measure: the distance of each stretch from the rest of the reference, and its rows; short ones left out."""
+    whole = np.stack([counts[..., :-1].sum(axis=-1), counts[..., -1]], axis=-1)
+    rates, rest_rates, rows = _against_rest(whole)
+    result = {"missing": (angle(rates[:, 1]) - angle(rest_rates[:, 1]), rows)}
+    if isinstance(column, BareProfile) or column.present == 0:
+        return result
+    shares, rest, rows = _against_rest(counts[..., :-1])
+    starts = group_places(column, float(rows.mean()) if len(rows) else 0.0)
+    result["groups"] = (groups_distance(np.add.reduceat(rest, starts, 1), np.add.reduceat(shares, starts, 1)), rows)
+    if isinstance(column, NumberProfile) and not column.discrete:
+        result["ks"] = (ks_distance(rest, shares), rows)
+    return result
+
+
+def _against_rest(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Shares of each stretch, shares of the rest weighed to the stretch's seasons, rows; stretches of ≥ 50 rows.
+
+    Rows of a season that the rest does not know are left out.
+    """
+    rest = counts.sum(axis=0) - counts
+    rest_rows = rest.sum(axis=-1)
+    own = counts * (rest_rows >= FEW)[..., None]
+    own_rows = own.sum(axis=-1)
+    rows = own_rows.sum(axis=1)
+    long_enough = (rows >= MIN_ROWS) & (2 * rows >= counts.sum(axis=(1, 2)))
+    weights = own_rows[long_enough] / rows[long_enough, None]
+    rest_shares = rest[long_enough] / np.maximum(rest_rows[long_enough], 1)[..., None]
+    shares = own[long_enough].sum(axis=1) / rows[long_enough, None]
+    return shares, np.einsum("cs,csp->cp", weights, rest_shares), rows[long_enough]
+
+
+def group_places(column: ColumnProfile, rows: float) -> np.ndarray:
+    """Where groups begin among the places of a column that are for values.
+
+    A number has the 20 groups of its chi-square test; categories of which a stretch would have fewer than 5 rows
+    are one group, as in that test.
+    """
+    if isinstance(column, NumberProfile):
+        return np.arange(len(column.counts)) if column.discrete else group_starts(column.counts, TEST_GROUPS)
+    if isinstance(column, BareProfile):
+        return np.arange(1)
+    frequent = [label for label in kept_labels(column) if column.counts[label] * rows >= MIN_EXPECTED * column.present]
+    return np.arange(min(len(frequent), LABEL_GROUPS) + 1)
+
+
+def ks_distance(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """The Kolmogorov-Smirnov distance of shares in the same bins, along the last axis."""
+    return np.asarray(np.abs(np.cumsum(p - q, axis=-1)).max(axis=-1))
+
+
+def groups_distance(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """Cramér's V of two samples of equal weight, √(½Σ(p - q)²/(p + q)) along the last axis, with its bias.
+
+    The effect that belongs to the chi-square test: a group that holds few rows and gets many shows more than in the
+    sum of all differences. It keeps its bias because that never is 0, and is in D as it is in T.
+    """
+    both = p + q
+    parts = np.divide((p - q) ** 2, both, out=np.zeros_like(both), where=both > 0)
+    return np.asarray(np.sqrt(0.5 * parts.sum(axis=-1)))
+
+
+def angle(rate: np.ndarray | float) -> np.ndarray:
+    """A rate on a scale where its noise does not depend on it."""
+    return np.asarray(np.arcsin(np.sqrt(np.clip(rate, 0, 1))))
