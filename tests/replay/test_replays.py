@@ -1,12 +1,14 @@
 """The loop over a known past: the same as the live loop, blind to the future, and worth its cache."""
 
 import json
+import pickle
 from dataclasses import replace as replaced
 
+import jsonschema
 import numpy as np
 import pandas as pd
 import pytest
-from projects import journal, make_project, world, write_table
+from projects import PROJECT, journal, make_project, world, write_table
 
 import monitor
 import replay as command
@@ -22,6 +24,7 @@ TRAINING = "params = {max_iter = 8}\nwindow = '200'\nmin_holdout = 60\n"
 POLICY = "preset = 'performance'\nmin_new_rows = 100\n"
 PROMOTION = "min_rows = 60\n"
 BLOCK = 150
+SCHEMA = json.loads((PROJECT / "docs" / "results.schema.json").read_text())
 
 
 def changing_world(seed=3):
@@ -210,8 +213,6 @@ def test_a_model_answers_in_memory_as_it_did(small, tmp_path):
         key = train_on_all(settings_of_play(settings, past, {}), library, 5)
     finally:
         libraries.fit = real
-    import pickle
-
     model = pickle.loads(fit(jobs[0]).pickle)
     memory = recall(str(tmp_path), key)
     rows = conform(past.batch.frame.iloc[past.edges[6] : past.edges[8]].reset_index(drop=True), jobs[0].contract)
@@ -244,7 +245,9 @@ def test_the_command_prints_the_table_the_advice_and_the_page(small, tmp_path, c
     assert "every block" in shown
     assert page.read_text().count("<svg") >= 8
     assert command.main([*words, "--jobs", "1", "--json"]) == 0
-    document = json.loads(capsys.readouterr().out)["replay"]
+    whole = json.loads(capsys.readouterr().out)
+    jsonschema.validate(whole, SCHEMA)
+    document = whole["replay"]
     by_name = {each["name"]: each for each in document["policies"]}
     assert set(by_name) == {"performance", "never", "every-1", "hindsight"}
     assert by_name["hindsight"]["ratio"] == 1.0
@@ -269,7 +272,9 @@ def test_a_wrong_word_is_a_usage_error(small, capsys, words, message):
 def test_calibration_tells_quiet_stretches_false_alarms_and_smallest_shifts(small, capsys):
     config, _ = small
     assert command.main(["--config", str(config), "--block", "60", "--calibrate", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)["calibration"]
+    document = json.loads(capsys.readouterr().out)
+    jsonschema.validate(document, SCHEMA)
+    found = document["calibration"]
     assert not all(stretch["quiet"] for stretch in found["stretches"])  # the world turned round in one of them
     assert any(stretch["quiet"] for stretch in found["stretches"])
     assert found["settings"][0]["title"] == "as configured"
@@ -277,6 +282,12 @@ def test_calibration_tells_quiet_stretches_false_alarms_and_smallest_shifts(smal
     assert found["per"] == "month"
     assert command.main(["--config", str(config), "--block", "60", "--calibrate"]) == 0
     assert "smallest shift" in capsys.readouterr().out
+
+
+def test_models_that_go_on_learning_are_not_replayed(small, capsys):
+    config, _ = small
+    assert command.main(["--config", str(config), "--set", "training.update=true"]) == 2
+    assert "training.update=false" in capsys.readouterr().err
 
 
 def test_policies_have_words_and_settings(small):

@@ -99,7 +99,7 @@ def choose(rivals: Sequence[Outcome], price: float, blocks: slice) -> Outcome:
 def sureness(one: Outcome, other: Outcome, price: float, blocks: slice) -> float:
     """How many standard errors `one` is cheaper than `other`, by their differences in each block (in time order)."""
     saved = (spent_by_block(other, price) - spent_by_block(one, price))[blocks]
-    error = spread(saved, ordered=True)
+    error = spread((saved - saved.mean()) / len(saved), ordered=True)
     return 0.0 if error == 0 else float(saved.mean() / error)
 
 

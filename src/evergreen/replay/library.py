@@ -6,8 +6,8 @@ import json
 import logging
 import pickle
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from functools import lru_cache
+from dataclasses import asdict, dataclass, fields
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,13 @@ from evergreen.data.rows import row_digests
 from evergreen.data.schema import conform
 from evergreen.errors import EvergreenError, TrainingError
 from evergreen.files import digest_of, write_atomic
+from evergreen.registry.cards import installed_libraries
 from evergreen.replay.past import Past
 from evergreen.scoring.predictions import Predictions, predict
 from evergreen.training.competition import Candidate
 from evergreen.training.fitting import FitJob, Fitted, fit
 
-FORMAT = 1
+APART = ("features", "labels", "keys", "compute", "root")  # rows are hashed apart; where a fit runs changes nothing
 MEMORIES = 16  # of models held at once: those of the present and of the one before are asked again and again
 
 logger = logging.getLogger(__name__)
@@ -109,15 +110,15 @@ class Library:
         return memory_path(self.folder, key)
 
     def _key(self, job: FitJob) -> str:
-        """Identity of a fit: what it learns from and how, and the past whose rows it is to answer for."""
-        chosen = job.training.model_dump(mode="json", exclude={"first_share", "timeout", "memory_gb"})
-        scoring = job.performance.model_dump(mode="json")
-        words = [FORMAT, self.past.digest, job.contract.to_dict(), job.task, job.positive, chosen, scoring]
-        made = hashlib.sha256(json.dumps(words, sort_keys=True, default=str).encode())
+        """Identity of a fit: what it learns from and how, by which code, and the past that it is to answer for."""
+        facts = {each.name: getattr(job, each.name) for each in fields(job) if each.name not in APART}
+        facts["contract"] = job.contract.to_dict()
+        facts["training"] = job.training.model_dump(mode="json", exclude={"first_share", "timeout", "memory_gb"})
+        facts["performance"] = job.performance.model_dump(mode="json")
+        made = hashlib.sha256(json.dumps([_code(), self.past.digest, facts], sort_keys=True, default=str).encode())
         made.update(row_digests(job.features).tobytes())
         made.update(np.ascontiguousarray(job.keys).tobytes())
         made.update("\0".join(map(str, job.labels)).encode())
-        made.update(job.champion or b"")
         return made.hexdigest()
 
     def _learn(self, job: FitJob, key: str) -> None:
@@ -135,6 +136,14 @@ class Library:
         facts = asdict(fitted) | {"pickle": None, "classes": list(found.classes)}
         facts["candidates"] = [one.to_dict() for one in fitted.candidates]
         write_memory(self._path(key), Memory(first, row_digests(features), found.values, found.probabilities, facts))
+
+
+@cache
+def _code() -> list[Any]:
+    """Identity of the code that fits: other code may give another model of the same rows."""
+    here = Path(__file__).parent.parent
+    files = sorted(path for part in ("data", "scoring", "training") for path in (here / part).rglob("*.py"))
+    return [digest_of(b"".join(path.read_bytes() for path in files)), installed_libraries()]
 
 
 def memory_path(folder: Path, key: str) -> Path:

@@ -13,8 +13,9 @@ import numpy as np
 from evergreen.data.batches import read_batch
 from evergreen.data.labels import own_labels
 from evergreen.data.schema import conform, infer_contract
-from evergreen.data.windows import read_timeline, thin
-from evergreen.errors import DataError, TrainingError
+from evergreen.data.sources import Window
+from evergreen.data.windows import read_timeline, thin, to_key
+from evergreen.errors import DataError, TrainingError, UsageError
 from evergreen.files import read_bytes
 from evergreen.registry.store import Store
 from evergreen.replay.library import Library, Remembered
@@ -66,7 +67,12 @@ IDLE = Night(False, False, False, False, "")
 
 
 def settings_of_play(settings: Settings, past: Past, policy: Mapping[str, Any]) -> Settings:
-    """The user's settings under another policy, for a table that is given, each fit on one thread."""
+    """The user's settings under another policy, for a table that is given, each fit on one thread.
+
+    Raises `UsageError` for models that go on learning: a model of the past is known by its answers only.
+    """
+    if settings.training.update:
+        raise UsageError("A replay fits models anew: play it with --set training.update=false.")
     changes: dict[str, Any] = {"data": past.settings}
     changes["policy"] = settings.policy.model_copy(update={"mode": "auto", **policy})
     changes["training"] = settings.training.model_copy(update={"first_share": 1.0})
@@ -134,25 +140,18 @@ def train_on_all(settings: Settings, library: Library, block: int) -> str:
     """
     table = library.past.before(block)
     try:
-        fitted = library.fit(_job_of_all(settings, table))
+        fitted = library.fit(_job_of_all(settings, table, round(library.past.edges[-1] / library.past.blocks)))
     except (DataError, TrainingError):
         return ""
     return key_of(fitted.pickle)
 
 
-def _job_of_all(settings: Settings, table: "Table") -> FitJob:
-    from evergreen.data.sources import Window
-
+def _job_of_all(settings: Settings, table: "Table", block_rows: int) -> FitJob:
     timeline = read_timeline(table, settings.data)
     until = int(np.flatnonzero(timeline.labelled)[-1]) + 1 if timeline.labelled.any() else 0
     if until < settings.training.min_holdout:
         raise DataError("too few labelled rows")
-    if until < len(timeline.keys):
-        from evergreen.data.windows import to_key
-
-        window = Window(None, to_key(timeline.keys[until]))
-    else:
-        window = Window(None, None)
+    window = Window(None, to_key(timeline.keys[until]) if until < len(timeline.keys) else None)
     contract = infer_contract(table, settings.data, window)
     batch = read_batch(table, window, contract.features, settings.data, contract.task).labelled_rows()
     batch = batch.rows(thin(len(batch), settings.training.max_rows, settings.training.seed))
@@ -162,11 +161,12 @@ def _job_of_all(settings: Settings, table: "Table") -> FitJob:
         keys=batch.keys,
         contract=contract,
         task=str(contract.task),
-        training=settings.training.model_copy(update={"update": False}),
+        training=settings.training,
         compute=settings.compute,
         performance=settings.performance,
         root=settings.root,
         positive=settings.data.positive,
+        window_rows=block_rows,
     )
 
 

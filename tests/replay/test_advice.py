@@ -1,0 +1,88 @@
+"""The choice of a policy: made on the first part, held against the rest, and not moved by luck."""
+
+from datetime import timedelta
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from evergreen.replay.advice import advise, choose, config_lines, spent_by_block, sureness
+from evergreen.replay.plays import Play
+from evergreen.replay.policies import Policy
+from evergreen.replay.replaying import Outcome, Replayed
+
+BLOCKS = 60
+
+
+def outcome(name, mean, seed, *, retrained=(), spread=4.0):
+    costs = np.random.default_rng(seed).normal(mean, spread, BLOCKS) if np.isscalar(mean) else np.asarray(mean, float)
+    watches = not name.startswith(("never", "every"))
+    period = int(name.split("-")[1]) if name.startswith("every") else 0
+    policy = Policy(name, name, {"preset": name} if watches else None, period)
+    return Outcome(policy, Play(name, 5, (), ()), costs, costs, tuple(retrained), (), (), 0)
+
+
+def replayed(*outcomes, price=20.0, late=0):
+    edges = np.arange(0, 100 * (BLOCKS + 6), 100)
+    known = edges[np.maximum(np.arange(len(edges)) - late, 0)]
+    past = SimpleNamespace(edges=edges, known=known, blocks=len(edges) - 1)
+    return Replayed(past, 5, SimpleNamespace(), price, outcomes, None)
+
+
+def test_luck_does_not_speak_against_the_preferred_preset_but_a_sure_saving_does():
+    cost, lucky, better = outcome("cost", 50, 1), outcome("drift", 49.9, 2), outcome("never", 40, 3)
+    whole = slice(0, BLOCKS)
+    assert choose([cost, lucky], 20.0, whole) is cost
+    assert choose([cost, lucky, better], 20.0, whole) is better
+    assert choose([lucky, better], 20.0, whole) is better
+
+
+def test_a_clear_saving_in_one_part_of_the_past_decides_nothing_in_another():
+    early = np.r_[np.full(30, 60.0), np.full(30, 40.0)] + np.tile([0.5, -0.5], 30)
+    cost, other = outcome("cost", early, 0), outcome("never", early[::-1], 0)
+    advice = advise(replayed(cost, other))
+    assert advice.name == "never"  # by the first part
+    assert advice.cheapest_name == "cost"
+    assert advice.cost == pytest.approx(other.cost(20.0, slice(30, 60)))
+    assert advice.chosen_on == advice.judged_on == 30
+    assert "took no part in the choice" in advice.reasons[1]
+
+
+def test_the_price_of_retrainings_counts_where_they_were_made():
+    one = outcome("cost", np.zeros(BLOCKS), 0, retrained=(5, 7, 40))
+    assert spent_by_block(one, 20.0)[[0, 2, 35]].tolist() == [20.0, 20.0, 20.0]
+    assert one.cost(20.0) == 60.0
+    assert one.cost(20.0, slice(0, 30)) == 40.0
+    assert sureness(one, one, 20.0, slice(0, BLOCKS)) == 0.0
+
+
+def test_late_labels_and_no_sure_saving_mean_that_a_schedule_is_as_good():
+    pair = outcome("cost", 50, 1), outcome("every-5", 50, 2)
+    said = " ".join(advise(replayed(*pair, late=10)).reasons)
+    assert "a plain schedule (every-5) is as good" in said
+    assert "plain schedule" not in " ".join(advise(replayed(*pair)).reasons)
+    sure = outcome("cost", 20, 1), outcome("every-5", 50, 2)
+    assert "plain schedule" not in " ".join(advise(replayed(*sure, late=10)).reasons)
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("cost", ("[policy]", 'preset = "cost"', "retrain_cost = 20")),
+        ("drift", ("[policy]", 'preset = "drift"')),
+        ("never", ("[policy]", 'mode = "advise"   # never retrains by itself')),
+        ("every-5", ("[policy]", 'preset = "volume"', "volume = 500   # the rows of 5 blocks")),
+    ],
+)
+def test_the_lines_to_paste_are_settings(name, lines):
+    import tomllib
+
+    from evergreen.settings import Settings
+
+    found = config_lines(outcome(name, 1.0, 0), replayed())
+    assert found == lines
+    assert Settings(**tomllib.loads("\n".join(found))).data.label_delay in (None, timedelta(0))
+
+
+def test_one_policy_alone_gives_nothing_to_choose():
+    assert advise(replayed(outcome("cost", 50, 1))) is None
