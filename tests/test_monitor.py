@@ -58,7 +58,13 @@ def test_other_outcomes_for_the_same_inputs_are_found_and_the_better_challenger_
     write_table(project, pd.concat([OLD, FLIPPED]))
     code, document = run(monitor, capsys, project / "config.toml")
     assert code == 0
-    assert document["drift"]["verdict"] == "no_drift"
+    drift = document["drift"]
+    assert {column["status"] for column in drift["columns"]} <= {"no_drift", "watch"}
+    assert (drift["verdict"], drift["target"]["verdict"], drift["predictions"]["verdict"]) == (
+        "drift",
+        "drift",
+        "no_drift",
+    )
     assert document["drift"]["performance"]["verdict"] == "severe"
     assert document["comparison"]["winner"] == "challenger"
     assert document["deployed"]
