@@ -131,12 +131,22 @@ def default_alarms(simulation: Simulation, worse: float) -> Measured:
 
 CHECKS = (
     Check("an unchanged model called worse, 50 labels", partial(losses_called, rows=50, accuracy=0.85), 20, None, 0.06),
-    Check("the same, 100 labels", partial(losses_called, rows=100, accuracy=0.85), 20, None, 0.06),
-    Check("the same, 200 labels", partial(losses_called, rows=200, accuracy=0.85), 20, None, 0.04),
-    Check("the same, 1,000 labels", partial(losses_called, rows=1000, accuracy=0.85), 10, None, 0.001),
+    Check(
+        "an unchanged model called worse, 100 labels", partial(losses_called, rows=100, accuracy=0.85), 20, None, 0.06
+    ),
+    Check(
+        "an unchanged model called worse, 200 labels", partial(losses_called, rows=200, accuracy=0.85), 20, None, 0.04
+    ),
+    Check(
+        "an unchanged model called worse, 1,000 labels",
+        partial(losses_called, rows=1000, accuracy=0.85),
+        10,
+        None,
+        0.001,
+    ),
     Check("a loss of 10 points found, 50 labels", partial(losses_called, rows=50, accuracy=0.75), 20, 0.56),
-    Check("the same, 100 labels", partial(losses_called, rows=100, accuracy=0.75), 20, 0.78),
-    Check("the same, 200 labels", partial(losses_called, rows=200, accuracy=0.75), 20, 0.92),
+    Check("a loss of 10 points found, 100 labels", partial(losses_called, rows=100, accuracy=0.75), 20, 0.78),
+    Check("a loss of 10 points found, 200 labels", partial(losses_called, rows=200, accuracy=0.75), 20, 0.92),
     Check("the watch alarms within 20,000 healthy rows, tolerance 0", watch_alarms, 1000, None, 0.06),
     Check("rows until 3 points are seen, tolerance 0", partial(watch_delay, worse=0.03), 400, None, 2300),
     Check("rows until 5 points are seen, tolerance 0", partial(watch_delay, worse=0.05), 400, None, 950),
