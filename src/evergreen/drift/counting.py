@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -54,20 +55,23 @@ def to_values(piece: pa.Array) -> np.ndarray:
 
 def count_in_bins(pieces: Iterable[pa.Array], bins: Bins) -> NumberProfile:
     """The profile of values in any order on known bins; memory is a piece."""
-    total = empty_profile(bins)
-    for piece in pieces:
-        values = to_values(piece)
-        for begin in range(0, len(values), BLOCK_ROWS):
-            total = merge_columns(total, count_numbers(sort_values(values[begin : begin + BLOCK_ROWS]), *bins))
-    return total
+    columns = (to_values(piece) for piece in pieces)
+    blocks = (sort_values(block) for values in columns for block in _blocks(values))
+    return _count_blocks(blocks, bins)
 
 
 def count_sorted(values: np.ndarray, bins: Bins) -> NumberProfile:
     """The profile of sorted values, a block at a time; the same for any order that they had before."""
-    total = empty_profile(bins)
-    for begin in range(0, len(values), BLOCK_ROWS):
-        total = merge_columns(total, count_numbers(values[begin : begin + BLOCK_ROWS], *bins))
-    return total
+    return _count_blocks(_blocks(values), bins)
+
+
+def _blocks(values: np.ndarray) -> Iterator[np.ndarray]:
+    return (values[begin : begin + BLOCK_ROWS] for begin in range(0, len(values), BLOCK_ROWS))
+
+
+def _count_blocks(blocks: Iterator[np.ndarray], bins: Bins) -> NumberProfile:
+    parts = (count_numbers(block, *bins) for block in blocks)
+    return reduce(merge_columns, parts, next(parts, None) or empty_profile(bins))
 
 
 def sort_values(values: np.ndarray) -> np.ndarray:

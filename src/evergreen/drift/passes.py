@@ -109,7 +109,7 @@ def count_columns(work: Pass, jobs: int) -> tuple[dict[str, ColumnProfile], Samp
         work = _with_bins(work, unknown, sum(rows), jobs)
     held = frozenset(whole)
     known = [name for name in work.kinds if name not in held]
-    columns: dict[str, ColumnProfile] = {name: empty_column(work, name) for name in known}
+    columns: dict[str, ColumnProfile] = {}
     samples: dict[str, list[np.ndarray]] = {name: [] for name in work.sampled}
     tasks = [*cut_tasks(whole, rows, sum(rows)), *cut_tasks(known, rows, RANGE_ROWS)]
     threads = min(jobs, HELD_BYTES // (16 * sum(rows) + 1)) if whole else jobs

@@ -7,6 +7,7 @@ Counts are exact, so summaries on the same bins merge by addition in any order, 
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,7 @@ class NumberProfile:
     high: float | None
     kind: str = "number"
 
-    @property
+    @cached_property
     def present(self) -> int:
         """Rows with a usable value."""
         return int(self.counts.sum())
@@ -59,7 +60,7 @@ class NumberProfile:
         """What sums and squares are taken from."""
         return _origin(self.edges)
 
-    @property
+    @cached_property
     def discrete(self) -> bool:
         """Whether the reference has at most 20 different values, each a bin of its own."""
         return 2 * int(self.points.sum()) == len(self.edges) and len(self.edges) <= 2 * DISCRETE
@@ -163,11 +164,14 @@ def make_bins(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _first_values(values: np.ndarray, most: int) -> np.ndarray:
     """The smallest different values of sorted values, at most so many."""
+    head = _distinct(values[: 8 * most])
+    if len(head) >= most:
+        return head[:most]
     found: list[float] = []
     place = 0
     while place < len(values) and len(found) < most:
         found.append(float(values[place]))
-        place = int(np.searchsorted(values, values[place], "right"))
+        place = int(values.searchsorted(values[place], "right"))
     return np.array(found, dtype=np.float64)
 
 
@@ -194,10 +198,11 @@ def empty_profile(bins: tuple[np.ndarray, np.ndarray]) -> NumberProfile:
 
 def count_numbers(values: np.ndarray, edges: np.ndarray, points: np.ndarray) -> NumberProfile:
     """The profile of sorted values, infinities at the ends and NaN last: sort, then look the edges up."""
-    first, last, end = (int(np.searchsorted(values, *at)) for at in ((-np.inf, "right"), (np.inf,), (np.inf, "right")))
+    first, last, end = (int(values.searchsorted(*at)) for at in ((-np.inf, "right"), (np.inf,), (np.inf, "right")))
     finite = values[first:last]
-    borders = np.concatenate([[0], np.searchsorted(finite, edges, "right"), [len(finite)]])
-    counts = np.diff(borders)
+    borders = np.zeros(len(edges) + 2, dtype=np.int64)
+    borders[1:-1], borders[-1] = finite.searchsorted(edges, "right"), len(finite)
+    counts = borders[1:] - borders[:-1]
     with np.errstate(over="ignore", invalid="ignore"):
         centered = finite - _origin(edges)
         sums = np.zeros(len(counts))
