@@ -148,13 +148,14 @@ def detect(settings: "Settings", store: "Store", table: "Table") -> Detection:
     from evergreen.data.windows import current_window, find_maturity, key_to_json, lacks_labels, read_timeline, to_key
     from evergreen.drift.columns import compare_profiles
     from evergreen.drift.in_time import profile_current, season_note
-    from evergreen.drift.joint import compare_relations
+    from evergreen.drift.joint import compare_relations, join_deep
     from evergreen.drift.outcomes import profile_answers
     from evergreen.drift.profile import Profile
     from evergreen.drift.verdict import conclude
     from evergreen.registry.accounts import open_account
     from evergreen.registry.describing import kinds_of, last_key_of, open_model
     from evergreen.registry.estimating import estimate_waiting
+    from evergreen.registry.learned import look_deeper
     from evergreen.scoring.predictions import predict
 
     model, card = open_model(store)
@@ -187,6 +188,7 @@ def detect(settings: "Settings", store: "Store", table: "Table") -> Detection:
     says = profile_answers(answers, batch.keys, settings.drift, against=said)
     maturity = find_maturity(timeline, window, settings.data)
     estimate, scored = estimate_waiting(settings, store.entries(), table, model, card, batch, answers, maturity)
+    deep = look_deeper(settings, card, table, batch.frame) if settings.drift.deep else None
     report = conclude(
         reference,
         current,
@@ -195,7 +197,9 @@ def detect(settings: "Settings", store: "Store", table: "Table") -> Detection:
         quality=findings,
         predictions=compare_profiles(said, says, settings.drift),
         importances=card.importances,
-        joint=compare_relations(reference.relations, current.relations, settings.drift),
+        joint=join_deep(
+            compare_relations(reference.relations, current.relations, settings.drift), deep, settings.drift
+        ),
         season=season_note(current, predictions=says),
         estimate=estimate,
         scored=scored,
@@ -355,6 +359,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--profile-out", metavar="FILE", type=Path, help="save the profile of B; of A, without B")
     parser.add_argument("--target", metavar="T", default="", help="the column that is predicted; judged apart")
     parser.add_argument("--html", metavar="FILE", type=Path, help="write the report as one self-contained page")
+    parser.add_argument(
+        "--deep",
+        action="append_const",
+        dest="set",
+        const="drift.deep=true",
+        help="let a classifier look for any other difference of the rows, which takes seconds",
+    )
     parser.add_argument("--exit-code", action="store_true", help="exit with 10 on drift, 11 without enough evidence")
     return utils.run(body, parser.parse_args(argv))
 

@@ -149,6 +149,18 @@ def _impact(pair: PairDrift) -> tuple[int, float, tuple[str, str]]:
     return ORDER.index(pair.status), -pair.change, pair.columns
 
 
+def join_deep(joint: JointDrift | None, deep: "DeepDrift | None", settings: DriftSettings) -> JointDrift | None:
+    """The verdict on pairs together with that of the classifier, where it was asked."""
+    if deep is None:
+        return joint
+    if joint is None:
+        joint = JointDrift(deep.verdict, 0, 0, settings.min_correlation, deep.rows, (), ())
+    verdicts = {joint.verdict, deep.verdict}
+    verdict = next(word for word in ("drift", "no_drift", "not_enough_evidence") if word in verdicts)
+    said = deep.reasons if deep.verdict == "drift" else ()
+    return replace(joint, verdict=verdict, reasons=(*joint.reasons, *said), deep=deep)
+
+
 def describe_pairs(drifted: Sequence[PairDrift], limit: float) -> tuple[str, ...]:
     """One sentence for each of the first pairs, and how many more there are."""
     most = NAMED if len(drifted) > NAMED + 1 else NAMED + 1

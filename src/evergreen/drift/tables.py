@@ -4,18 +4,23 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from evergreen.data.kinds import infer_kinds
 from evergreen.data.quality import Finding
+from evergreen.data.schema import FEATURE_KINDS
 from evergreen.data.sources import Table
 from evergreen.drift.columns import ColumnDrift, compare_profiles
 from evergreen.drift.in_time import profile_current, profile_reference, season_note
-from evergreen.drift.joint import compare_relations
+from evergreen.drift.joint import compare_relations, join_deep
 from evergreen.drift.profile import Profile
 from evergreen.drift.saved import check_current, save_profile
 from evergreen.drift.verdict import DriftReport, conclude
 from evergreen.errors import DataError, UsageError
 from evergreen.settings import Settings
+
+if TYPE_CHECKING:
+    from evergreen.drift.deep import DeepDrift
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +56,9 @@ def compare_tables(
     if target in after.columns:
         outcomes = compare_profiles(_part(before, [target]), _part(after, [target]), settings.drift)
     quality = (*_incomparable(columns), *_extra(before, _names_of(current)))
+    related = compare_relations(before.relations, after.relations, settings.drift, features)
+    comparable = [column.name for column in columns if column.kind in FEATURE_KINDS and column.status != "invalid"]
+    deep = _look_deeper(reference, current, comparable, settings) if settings.drift.deep else None
     return conclude(
         before,
         after,
@@ -58,9 +66,22 @@ def compare_tables(
         settings.drift,
         quality=quality,
         target=outcomes,
-        joint=compare_relations(before.relations, after.relations, settings.drift, features),
+        joint=join_deep(related, deep, settings.drift),
         season=season_note(after),
     )
+
+
+def _look_deeper(
+    reference: Table | Profile, current: Table | Profile, names: Sequence[str], settings: Settings
+) -> "DeepDrift | None":
+    """What a classifier finds in the rows; None where there are none, but a profile."""
+    from evergreen.drift.deep import compare_rows, read_rows
+
+    if isinstance(reference, Profile) or isinstance(current, Profile):
+        logger.warning("drift.deep looks at rows, and a profile has none: only columns and pairs were compared.")
+        return None
+    before, after = (read_rows(table, names) for table in (reference, current))
+    return compare_rows(before, after, settings.drift, settings.training.seed)
 
 
 def profile_as_reference(table: Table, settings: Settings) -> Profile:
