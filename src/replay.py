@@ -56,6 +56,7 @@ def run_night(settings: "Settings", store: "Store", table: "Table", run: str, mo
         shadow=bool(entry.get("shadow_trained")),
         why=" ".join(entry["reasons"]),
         failure=(entry["failure"] or {}).get("message", ""),
+        held_back=" ".join(entry["blocked"]),
     )
 
 

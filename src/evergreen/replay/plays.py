@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 class Night:
     """What one run of the loop did.
 
-    `trained` counts a challenger that was meant to go live, `shadow` one that is only watched. `why` is in words.
+    `trained` counts a challenger that was meant to go live, `shadow` one that is only watched. `why` is in words, and
+    so is what held a wanted retraining back.
     """
 
     trained: bool
@@ -41,6 +42,7 @@ class Night:
     shadow: bool
     why: str
     failure: str = ""
+    held_back: str = ""
 
 
 RunNight = Callable[[Settings, Store, "Table", str, datetime], Night]

@@ -68,6 +68,11 @@ def _policy(outcome: Outcome, price: float, best: float | None) -> dict[str, Any
                 for place, night in enumerate(outcome.play.nights)
                 if night.trained or night.failure
             },
+            "held_back": {
+                str(outcome.play.first + place): night.held_back
+                for place, night in enumerate(outcome.play.nights)
+                if night.held_back
+            },
         },
     }
 
