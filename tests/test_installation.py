@@ -19,6 +19,8 @@ REQUIREMENT = re.compile(r"[a-z0-9-]+(\[\w+\])?>=[\d.]+,<[\d.]+")
         ("lint", "-m ruff check"),
         ("serve", "src/serve.py"),
         ("bench", "benchmarks/bench_loop.py"),
+        ("bench", "benchmarks/bench_peers.py"),
+        ("validate", "validation/run.py"),
         ("clean", "rm -rf"),
     ],
 )

@@ -45,13 +45,13 @@ def clean_and_shifted(rng, rows, shift=0.0, scale=1.0, reference_rows=4000):
 
 
 def test_clean_runs_are_silent():
-    """200 runs of 20 columns, 500 rows: at most 2 % with an alarm, and the test itself keeps its level of 5 %."""
+    """400 runs of 20 columns, 500 rows: at most 2 % with an alarm, and the test itself keeps its level of 5 %."""
     rng = np.random.default_rng(11)
-    runs = [clean_and_shifted(rng, 500).values() for _ in range(200)]
+    runs = [clean_and_shifted(rng, 500).values() for _ in range(400)]
     alarms = np.mean([any(column.status == "drift" for column in run) for run in runs])
     significant = np.mean([any(column.p_adjusted <= 0.05 for column in run) for run in runs])
     assert alarms <= 0.02
-    assert significant <= 0.08
+    assert 0.02 <= significant <= 0.08
 
 
 @pytest.mark.parametrize(("shift", "scale"), [(0.3, 1.0), (0.0, 1.5)], ids=["mean", "spread"])
