@@ -17,6 +17,7 @@ from evergreen.drift import distances
 from evergreen.drift.calibration import Calibrated, Usual, calibrate
 from evergreen.drift.correction import adjust_p_values
 from evergreen.drift.measures import Measurement, measure_column
+from evergreen.drift.moved import describe_move
 from evergreen.drift.profile import Profile
 from evergreen.drift.seasons import like_with_like
 from evergreen.settings import DriftRule, DriftSettings
@@ -168,8 +169,14 @@ def compare_profiles(reference: Profile, current: Profile, settings: DriftSettin
     for column, pair in zip(measured, pairs, strict=True):
         values, missing = (next(tests) if test else None for test in pair)
         judged = _judge(column, values, missing, settings, enough)
-        results.append(replace(judged, smallest_shift=_smallest_shift(column, family, settings.alpha)))
+        moved = _describe_move(column.name, reference, current) if judged.status in ("drift", "watch") else None
+        smallest = _smallest_shift(column, family, settings.alpha)
+        results.append(replace(judged, smallest_shift=smallest, moved=moved))
     return tuple(results)
+
+
+def _describe_move(name: str, reference: Profile, current: Profile) -> dict[str, Any] | None:
+    return describe_move(reference.columns[name], current.columns[name]) if name in current.columns else None
 
 
 def _tests(column: Measurement, usual: Calibrated) -> tuple[Test | None, Test | None]:

@@ -254,7 +254,7 @@ def _shown_values(reference: NumberProfile, current: NumberProfile) -> dict[str,
 
 def _histogram(reference: NumberProfile, current: NumberProfile) -> dict[str, Any]:
     """Shares in 20 equally wide bins from the 0.5 % to the 99.5 % quantile; the outer two hold what lies beyond."""
-    curves = [_curve(column) for column in (reference, current)]
+    curves = [distribution_curve(column) for column in (reference, current)]
     ends = [np.interp((0.005, 0.995), shares, values) for values, shares in curves]
     low, high = min(end[0] for end in ends), max(end[1] for end in ends)
     if not high > low or not math.isfinite(high - low):
@@ -269,7 +269,7 @@ def _histogram(reference: NumberProfile, current: NumberProfile) -> dict[str, An
     }
 
 
-def _curve(column: NumberProfile) -> tuple[np.ndarray, np.ndarray]:
+def distribution_curve(column: NumberProfile) -> tuple[np.ndarray, np.ndarray]:
     """The distribution function at the edges, closed by the smallest and largest value; straight in between."""
     shares = np.concatenate([[0], np.cumsum(column.counts)]) / column.present
     values = np.clip([column.low, *column.edges, column.high], column.low, column.high)
