@@ -1,9 +1,9 @@
 """How much does the data differ from day to day anyway? The reference's own stretches tell.
 
 The rows of one batch share its day. Where days differ, however little, a test that takes all rows for independent is
-sure of a change in every batch. So a reference in order of time is cut into 8, 16, 32 ... stretches of equally many
-rows, and the distance of each from all the others is kept, T_k for stretch k, at each of these lengths. The distance D
-of the current rows is then judged by the distances that stretches of their length ordinarily have:
+sure of a change in every batch. So a reference in order of time is cut into stretches, hours, days or weeks, and the
+distance of each from all the others is kept, T_k for stretch k, at each of these lengths. The distance D of the
+current rows is then judged by the distances that K stretches of their length ordinarily have:
 
     p = P(t ≥ (ln D - mean ln T) / (s·√(1 + 1/K)))
 
@@ -12,10 +12,11 @@ drawn toward the median over all columns with the weight of four more stretches.
 side may share a day and then tell little more than one: K counts as K·(1 - r)/(1 + r), r being the correlation
 of neighbours.
 
-Distances shrink with the number of rows, so that length matters. Current rows are held against the longest stretches
-that are not longer than they are: what these have beyond the noise of their rows, as if more rows averaged none
-of it out, and the noise of the current rows. Where all stretches are longer, the shortest are taken to lie further
-apart by the root of the ratio, as if rows of one day had nothing in common. Both err on the careful side.
+Distances shrink with the number of rows, so that length matters. Current rows are held against stretches of about
+their length. Where they are longer, against what the longest stretches have beyond the noise of their rows, as if more
+rows averaged none of it out, and the noise of the current rows; where they are shorter, the shortest stretches
+are taken to lie further apart by the root of the ratio, as if rows of one day had nothing in common. Both err on the
+careful side.
 """
 
 import math
@@ -115,7 +116,7 @@ def level_for(levels: Sequence[Level], rows: int, noise: Callable[[float], float
         noise: what rows drawn at random would make of a stretch of so many rows.
         rates: whether the levels are of signed differences of rates, not of logarithms of distances.
     """
-    level = max((level for level in levels if level.rows <= rows), key=lambda one: one.rows, default=levels[0])
+    level = min(levels, key=lambda one: abs(math.log(one.rows / rows)))
     if level.rows > rows:
         change = math.log(level.rows / rows) / 2
     else:

@@ -105,18 +105,3 @@ def _is_missing(label: object) -> bool:
 def whole_counts(shares: np.ndarray, rows: float) -> np.ndarray:
     """Shares of `rows` as whole numbers, shape `(places,)`: rounded so that no running total is off by more than ½."""
     return np.diff(np.rint(np.cumsum(shares) * rows).astype(np.int64), prepend=0)
-
-
-def cut_in_order(keys: np.ndarray, stretches: int) -> np.ndarray:
-    """The stretch of each row, from 0: about equally many rows each, in order of their keys.
-
-    Rows of one key are never parted, so a stretch may stay empty. Rows without a time (NaT) get `stretches`, which
-    is none of them. The order of the rows does not matter.
-
-    >>> cut_in_order(np.array([40, 10, 30, 20]), 2).tolist()
-    [1, 0, 1, 0]
-    """
-    timeless = np.isnat(keys) if keys.dtype.kind == "M" else np.zeros(len(keys), bool)
-    ordered = np.sort(keys[~timeless])
-    firsts = ordered[np.arange(1, stretches) * len(ordered) // stretches] if len(ordered) else ordered
-    return np.where(timeless, stretches, np.searchsorted(firsts, keys, "right")).astype(np.int32)

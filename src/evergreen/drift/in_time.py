@@ -16,10 +16,11 @@ import numpy as np
 import pyarrow as pa
 
 from evergreen.data.arrays import to_numpy
-from evergreen.drift.groups import count_groups, cut_in_order
+from evergreen.drift.groups import count_groups
 from evergreen.drift.profile import Profile, profile_frame, profile_table, to_arrow
 from evergreen.drift.seasons import NONE, describe_seasons, find_comparable, season_of
-from evergreen.drift.steadiness import find_levels, most_stretches
+from evergreen.drift.steadiness import find_levels
+from evergreen.drift.stretches import cut_stretches
 from evergreen.drift.summaries import BareProfile, ColumnProfile
 from evergreen.settings import DriftSettings
 
@@ -87,21 +88,19 @@ def with_past(
     Args:
         read: gives the pieces of a column, in the order of `times`, shape `(rows,)`.
     """
-    stretches = most_stretches(len(times), settings.min_chunks)
+    cut = cut_stretches(times, settings.min_chunks)
     seasons = season_of(times, settings.season) if settings.season else np.zeros(len(times), np.int64)
-    if stretches == 1 and not settings.season:
+    if not cut.lengths and not settings.season:
         return profile
     present = np.unique(seasons[seasons != NONE])
-    codes = cut_in_order(times, stretches) * len(present) + np.searchsorted(present, seasons)
-    codes[seasons == NONE] = stretches * len(present)
-
-    def count(name: str) -> np.ndarray:
-        counts = count_groups(read(name), profile.columns[name], codes, stretches * len(present))
-        return counts.reshape(stretches, len(present), -1)
+    codes = cut.codes * len(present) + np.searchsorted(present, seasons)
+    codes[seasons == NONE] = cut.pieces * len(present)
 
     def study(name: str) -> tuple[dict[str, list[list[float]]], np.ndarray]:
-        counts = count(name)
-        return find_levels(counts, profile.columns[name], settings.min_chunks), counts.sum(axis=0)
+        column = profile.columns[name]
+        counts = count_groups(read(name), column, codes, cut.pieces * len(present))
+        counts = counts.reshape(cut.pieces, len(present), -1)
+        return find_levels(counts, cut.lengths, column, settings.min_chunks), counts.sum(axis=0)
 
     names = [name for name, column in profile.columns.items() if not _unreadable(column)]
     with ThreadPoolExecutor(jobs) as pool:

@@ -1,10 +1,10 @@
 """How far stretches of a reference lie apart: measured when it is profiled, kept in a few numbers per column.
 
-The rows of a reference in order of time are cut into stretches of equally many rows, and the distance of each from the
-rest of the reference is measured, at several lengths: 8 stretches, 16, 32 and so on. `calibration` judges by them.
+The rows of a reference are cut into stretches of time (`stretches`), and the distance of each from the rest of the
+reference is measured, at several lengths. `calibration` judges by them.
 """
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,10 +12,9 @@ import numpy as np
 from evergreen.drift.groups import kept_labels
 from evergreen.drift.measures import TEST_GROUPS, group_starts
 from evergreen.drift.seasons import FEW
+from evergreen.drift.stretches import MIN_ROWS
 from evergreen.drift.summaries import BareProfile, ColumnProfile, NumberProfile
 
-MIN_ROWS = 50  # of a stretch: below, the noise of the rows is all there is to see
-HALVINGS = 5  # lengths beyond the longest: 8 stretches to 256
 LABEL_GROUPS = 200  # categories told apart, as many as a number has bins
 MIN_EXPECTED = 5  # rows of a category in a stretch; rarer ones are taken together, as in the chi-square test
 RESOLUTION = 0.5  # of a row: a distance of 0 counts as this much, because there is no logarithm of 0
@@ -38,37 +37,38 @@ class Level:
     independent: float
 
 
-def most_stretches(rows: int, min_chunks: int) -> int:
-    """Into how many stretches to cut a reference; 1 when they would be too short."""
-    if rows < MIN_ROWS * min_chunks:
-        return 1
-    return min_chunks * 2 ** min(HALVINGS, int(math.log2(rows / (MIN_ROWS * min_chunks))))
-
-
-def find_levels(counts: np.ndarray, column: ColumnProfile, min_chunks: int) -> dict[str, list[list[float]]]:
+def find_levels(
+    counts: np.ndarray, lengths: Sequence[np.ndarray], column: ColumnProfile, least: int
+) -> dict[str, list[list[float]]]:
     """The levels of each distance of a column, as JSON keeps them, the shortest stretches first.
 
     Args:
-        counts: shape `(stretches, seasons, places)`, in the layout of the column; each stretch is compared with the
+        counts: shape `(pieces, seasons, places)`, in the layout of the column; each stretch is compared with the
             rest of the reference weighed to its own seasons.
+        lengths: for each length the first piece of every stretch.
+        least: stretches that a level needs.
     """
-    found: dict[str, list[list[float]]] = {}
-    while len(counts) >= min_chunks:
-        for measure, (distances, rows) in _distances(counts, column).items():
-            level = _level(measure, distances, rows)
-            levels = found.setdefault(measure, [])
-            if level.chunks >= min_chunks and (not levels or level.rows > LONGER * levels[-1][1]):
-                numbers = (level.rows, level.mean, level.spread, level.independent)
-                levels.append([level.chunks, *(float(f"{number:.5g}") for number in numbers)])
-        if len(counts) % 2:
-            break
-        counts = counts[0::2] + counts[1::2]
-    return {measure: levels for measure, levels in found.items() if levels}
+    found: dict[str, list[Level]] = {}
+    for firsts in lengths:
+        for measure, (distances, rows) in _distances(np.add.reduceat(counts, firsts, axis=0), column).items():
+            if len(distances) >= max(2, least):
+                found.setdefault(measure, []).append(_level(measure, distances, rows))
+    return {measure: _to_lists(levels) for measure, levels in found.items()}
+
+
+def _to_lists(levels: Sequence[Level]) -> list[list[float]]:
+    """Plain numbers of 5 digits; lengths that are hardly longer than the one before are left out."""
+    kept: list[Level] = []
+    for level in sorted(levels, key=lambda one: one.rows):
+        if not kept or level.rows > LONGER * kept[-1].rows:
+            kept.append(level)
+    return [
+        [one.chunks, *(float(f"{number:.5g}") for number in (one.rows, one.mean, one.spread, one.independent))]
+        for one in kept
+    ]
 
 
 def _level(measure: str, distances: np.ndarray, rows: np.ndarray) -> Level:
-    if len(distances) < 2:
-        return Level(len(distances), 0.0, 0.0, 0.0, 1.0)
     if measure == "missing":
         values, mean = distances, 0.0
     else:
