@@ -58,10 +58,11 @@ def test_intervals_hold_the_truth():
     assert (low, high) == (40, 61)  # the 41st and 61st of a hundred, one more for a hundred and one
 
 
-def test_less_effort_is_fewer_runs_and_never_fewer_than_two():
+def test_less_effort_is_fewer_runs_and_never_fewer_than_two_unless_one_is_usual():
     checks = load("checks")
-    check = checks.Check("metric", lambda simulation: checks.Measured(simulation.runs), 200)
-    assert [checks.make(check, effort, 1, 1).runs for effort in (1, 0.1, 0.0001)] == [200, 20, 2]
+    often, once = (checks.Check("metric", lambda one: checks.Measured(one.runs), runs) for runs in (200, 1))
+    assert [checks.make(often, effort, 1, 1).runs for effort in (1, 0.1, 0.0001)] == [200, 20, 2]
+    assert [checks.make(once, effort, 1, 1).runs for effort in (1, 0.1)] == [1, 1]
 
 
 @pytest.mark.parametrize("name", CHAPTERS)

@@ -88,8 +88,8 @@ class Finding:
 
 
 def make(check: Check, effort: float, seed: int, jobs: int) -> Finding:
-    """Make a check, with `effort` times its usual runs (two at least)."""
-    runs = max(2, round(check.runs * effort))
+    """Make a check, with `effort` times its usual runs, but two at least (one, if it usually takes no more)."""
+    runs = max(min(2, check.runs), round(check.runs * effort))
     start = time.perf_counter()
     measured = check.measure(Simulation(runs, seed, jobs))
     return Finding(check, runs, measured, time.perf_counter() - start)
