@@ -8,6 +8,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,9 +20,12 @@ from typing import TYPE_CHECKING, Any
 from evergreen.errors import EvergreenError, ExitCode, IntegrityError
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from evergreen.registry.store import Store
     from evergreen.settings import Settings
 
+PATIENCE = 2.0  # seconds until the progress bar comes
 READABLE_COLUMNS = 200  # of more columns JSON is on one line: nobody reads it, and indenting takes several times longer
 PROJECT = Path(__file__).resolve().parent.parent
 logger = logging.getLogger("evergreen")
@@ -211,7 +215,7 @@ def show(document: Mapping[str, Any], arguments: argparse.Namespace) -> None:
     arguments.shown = True
     for handler in logger.handlers:
         if isinstance(handler, ProgressHandler):
-            handler.progress.stop()  # while the bar moves, the result would get in its way
+            handler.stop()  # while the bar moves, the result would get in its way
     if arguments.json:
         from evergreen.reporting.documents import to_json
 
@@ -241,29 +245,69 @@ class OneLineFormatter(logging.Formatter):
 
 
 class ProgressHandler(logging.Handler):
-    """On a terminal: the steps of a run as a progress bar, warnings and errors above it."""
+    """On a terminal: the steps of a run as a progress bar, warnings and errors above it.
+
+    The bar comes after two seconds: what is done sooner needs none, and does not import rich for it. Long steps say
+    how many values they have counted (`extra={"values": (done, total)}`), with their rate and the time that is left.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+        self.progress: Progress | None = None
+        self.seen: dict[str, Any] = {"description": "starting", "total": None}
+        self.stopped = False
+        self.timer = threading.Timer(PATIENCE, self.start)
+        self.timer.daemon = True
+        self.timer.start()
 
-        columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    def start(self) -> None:
+        """Show the bar, with what has been told so far."""
         from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-        self.progress = Progress(*columns, console=Console(stderr=True), transient=True)
-        self.task = self.progress.add_task("starting", total=None)
-        self.progress.start()
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[rate]}"),
+        )
+        with self.lock:  # type: ignore[union-attr]
+            if self.stopped:
+                return
+            self.progress = Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True)
+            self.task = self.progress.add_task(rate="", **self.seen)
+            self.progress.start()
 
     def emit(self, record: logging.LogRecord) -> None:
-        text = self.format(record)
         if record.levelno >= logging.WARNING:
-            self.progress.console.print(text, markup=False, highlight=False)
+            self._print(self.format(record))
+        elif record.levelno > logging.DEBUG or hasattr(record, "values"):
+            self._show(record)
+
+    def _print(self, text: str) -> None:
+        if self.progress is None:
+            print(text, file=sys.stderr)
         else:
-            done, total = getattr(record, "step", (None, None))
-            self.progress.update(self.task, description=record.getMessage()[:100], completed=done, total=total)
+            self.progress.console.print(text, markup=False, highlight=False)
+
+    def _show(self, record: logging.LogRecord) -> None:
+        done, total = getattr(record, "values", getattr(record, "step", (None, None)))
+        self.seen = {"description": record.getMessage()[:100], "completed": done or 0, "total": total}
+        if self.progress is not None:
+            speed = self.progress.tasks[0].speed if hasattr(record, "values") else None
+            rate = f"{speed / 1e6:.1f} million values/s" if speed else ""
+            self.progress.update(self.task, rate=rate, **(self.seen | {"completed": done}))
+
+    def stop(self) -> None:
+        """Take the bar away: a result is shown now, or the command has ended."""
+        self.timer.cancel()
+        with self.lock:  # type: ignore[union-attr]
+            self.stopped = True
+            if self.progress is not None:
+                self.progress.stop()
 
     def close(self) -> None:
-        self.progress.stop()
+        self.stop()
         super().close()
 
 
@@ -273,7 +317,8 @@ def _logging(arguments: argparse.Namespace, *, progress: bool) -> Iterator[None]
     on_terminal = progress and sys.stderr.isatty() and not arguments.verbose and not arguments.quiet
     handler = ProgressHandler() if on_terminal else logging.StreamHandler()
     handler.setFormatter(OneLineFormatter())
-    level = logging.ERROR if arguments.quiet else logging.DEBUG if arguments.verbose else logging.INFO
+    detailed = arguments.verbose or on_terminal  # the bar moves by what is too fine for a log
+    level = logging.ERROR if arguments.quiet else logging.DEBUG if detailed else logging.INFO
     before = logger.level, logger.propagate
     logger.addHandler(handler)
     logger.setLevel(level)

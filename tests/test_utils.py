@@ -167,11 +167,10 @@ def test_what_fails_after_the_result_was_shown_shows_no_second_document(capsys):
     assert json.loads(capsys.readouterr().out)["failure"]["kind"] == "mine"
 
 
-def test_on_a_terminal_the_bar_is_gone_before_the_result_is_shown(tmp_path):
-    table = tmp_path / "a.csv"
-    table.write_text("a,b\n" + "".join(f"{i % 7}.5,{i % 3}\n" for i in range(300)))
-    command = [sys.executable, str(SRC / "detect_drift.py"), "--reference", str(table), "--current", str(table)]
+def on_a_terminal(code):
+    """What a program shows, and writes, when both of its outputs are a terminal."""
     ours, its = pty.openpty()
+    command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(SRC)!r}); import utils\n" + code]
     process = subprocess.Popen(command, stdin=its, stdout=its, stderr=its, env=os.environ | {"TERM": "xterm"})
     os.close(its)
     shown = b""
@@ -179,11 +178,45 @@ def test_on_a_terminal_the_bar_is_gone_before_the_result_is_shown(tmp_path):
         while piece := os.read(ours, 65536):
             shown += piece
     os.close(ours)
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=60) == 0, shown
+    return shown
+
+
+def compare_itself(tmp_path):
+    table = tmp_path / "a.csv"
+    table.write_text("a,b\n" + "".join(f"{i % 7}.5,{i % 3}\n" for i in range(300)))
+    pair = ["--reference", str(table), "--current", str(table)]
+    return f"import detect_drift; sys.exit(detect_drift.main({pair!r}))"
+
+
+def test_on_a_terminal_the_bar_is_gone_before_the_result_is_shown(tmp_path):
+    shown = on_a_terminal("utils.PATIENCE = 0\n" + compare_itself(tmp_path))
     assert "━".encode() in shown, "the bar was there"
     bar, _, result = shown.rpartition(b"\x1b[?25h")  # the cursor comes back when the bar ends
     assert b"DRIFT DETECTED" in result, shown
     assert b"DRIFT DETECTED" not in bar
+
+
+def test_what_is_done_soon_shows_no_bar(tmp_path):
+    shown = on_a_terminal("utils.PATIENCE = 3600\n" + compare_itself(tmp_path))
+    assert b"DRIFT DETECTED" in shown and "━".encode() not in shown and b"\x1b[?25" not in shown
+
+
+def test_long_counting_shows_its_rate_and_the_time_that_is_left():
+    code = """
+        import logging, time
+        utils.PATIENCE = 0
+        def body(arguments):
+            for done in range(1, 9):
+                logging.getLogger("evergreen.drift").debug("Counting", extra={"values": (done * 10**6, 10**7)})
+                time.sleep(0.2)
+            logging.getLogger("evergreen.drift").debug("too fine to be shown")
+            return 0
+        sys.exit(utils.run(body, utils.parser("A test.").parse_args([])))
+    """
+    shown = on_a_terminal(textwrap.dedent(code)).decode()
+    assert "Counting" in shown and "million values/s" in shown and "0:00:0" in shown
+    assert "too fine" not in shown
 
 
 def test_importing_the_shared_part_loads_nothing_heavy():

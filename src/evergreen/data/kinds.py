@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 FEW_ROWS = 1000  # most numbers are told by these
 LOOK_ROWS = 50_000
-LOOK_VALUES = 2**22  # looked at together
+LOOK_VALUES = 2**22  # so many columns are looked at together as have this many values in the first chunk of rows
 MIN_ROWS = 20  # below, "all values differ" says nothing about a column
 MAX_DISTINCT_SHARE = 0.5  # text values that come back less than twice on average are not categories
 MAX_NAMED_SHARE = 0.2  # the same for columns that are called an identifier
@@ -44,7 +44,7 @@ def infer_kinds(table: "Table", overrides: Mapping[str, str]) -> dict[str, str]:
     kinds = {name: overrides.get(name) or _kind_of_type(table, name) for name in table.types}
     for rows in (FEW_ROWS, LOOK_ROWS):
         unclear = [name for name, kind in kinds.items() if not kind]
-        width = max(1, LOOK_VALUES // min(rows, table.rows))
+        width = max(1, LOOK_VALUES // table.chunk_rows()[0])
         for begin in range(0, len(unclear), width):
             names = unclear[begin : begin + width]
             first = table.first_rows(names, rows, coded=names)

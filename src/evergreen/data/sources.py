@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from evergreen.by_name import find_by_name
 from evergreen.data.arrays import from_mask, to_numpy
-from evergreen.data.formats.chunks import TIME, Chunks, align, check_names, from_tables, join_chunks
+from evergreen.data.formats.chunks import PIECE_ROWS, TIME, Chunks, align, check_names, from_tables, join_chunks
 from evergreen.data.formats.missing import clean, has_numbers
 from evergreen.data.formats.places import DataFile, find_data_files
 from evergreen.data.formats.times import parse_times
@@ -95,11 +95,12 @@ class Table:
         *,
         chunks: range | None = None,
         coded: Collection[str] = (),
+        rows: int = PIECE_ROWS,
     ) -> Iterator[pa.Table]:
         """Columns for whoever counts, piece by piece in row order: values of any type, as the source keeps them.
 
         Numbers keep their own width (float32, int8, decimals), and text columns in `coded` come as codes with a
-        dictionary where the source can. `chunks` are those of `chunk_rows`; None is all of them.
+        dictionary where the source can, `rows` at a time likewise. `chunks` are those of `chunk_rows` (None: all).
         """
         self._check_columns(columns)
         selections = self._select(window)
@@ -107,7 +108,7 @@ class Table:
             selection, begin = selections[index], 0
             if isinstance(selection, slice) and selection.stop <= selection.start:
                 continue
-            for piece in self._stored(index, columns, coded):
+            for piece in self._stored(index, columns, coded, rows):
                 yield _selected(piece, selection, begin)
                 begin += piece.num_rows
 
@@ -119,7 +120,7 @@ class Table:
     def first_rows(self, columns: Sequence[str], rows: int, *, coded: Collection[str] = ()) -> list[pa.Table]:
         """The first rows as `pieces` gives them, at most so many; no more of the source is read than that takes."""
         tables: list[pa.Table] = []
-        for piece in self.pieces(columns, coded=coded):
+        for piece in self.pieces(columns, coded=coded, rows=rows):
             tables.append(piece.slice(0, rows))
             rows -= tables[-1].num_rows
             if not rows:
@@ -155,10 +156,10 @@ class Table:
     def _read(self, index: int, columns: Sequence[str]) -> pa.Table:
         return clean(self._chunks.read(index, columns), self._missing)
 
-    def _stored(self, index: int, columns: Sequence[str], coded: Collection[str]) -> Iterator[pa.Table]:
+    def _stored(self, index: int, columns: Sequence[str], coded: Collection[str], rows: int) -> Iterator[pa.Table]:
         if has_numbers(self._missing):  # -999 is compared with values in their common type
             return iter([self._read(index, columns)])
-        return (clean(piece, self._missing) for piece in self._chunks.pieces(index, columns, coded))
+        return (clean(piece, self._missing) for piece in self._chunks.pieces(index, columns, coded, rows))
 
     def _select(self, window: Window | None) -> "list[_Selection]":
         """Which rows of each chunk are in a window; remembered, because every column asks for the same."""
@@ -328,8 +329,8 @@ def _with_times(name: str, chunks: Chunks, settings: DataSettings) -> Chunks:
         place = list(columns).index(time)
         return table.set_column(place, time, parse_times(table.column(place), settings, name))
 
-    def stream(index: int, columns: Sequence[str], coded: Collection[str]) -> Iterator[pa.Table]:
-        return iter([read(index, columns)]) if time in columns else chunks.pieces(index, columns, coded)
+    def stream(index: int, columns: Sequence[str], coded: Collection[str], rows: int) -> Iterator[pa.Table]:
+        return iter([read(index, columns)]) if time in columns else chunks.pieces(index, columns, coded, rows)
 
     read(0, [time])  # a wrong format shows at once, not after an hour
     return Chunks(chunks.types | {time: TIME}, chunks.sizes, read, stream)

@@ -7,12 +7,9 @@ from contextlib import contextmanager
 import pyarrow as pa
 import pyarrow.parquet
 
-from evergreen.data.formats.chunks import Chunks, Stream, check_names, common_type, in_types, join_chunks
+from evergreen.data.formats.chunks import PIECE_ROWS, Chunks, Stream, check_names, common_type, in_types, join_chunks
 from evergreen.data.formats.places import DataFile
 from evergreen.errors import DataError
-
-# 1 MB of numbers: stays in the cache of a core from decoding to sorting. Smaller row groups are read together.
-PIECE_ROWS = 2**17
 
 
 def open_parquet(files: Sequence[DataFile]) -> Chunks:
@@ -53,9 +50,9 @@ def _open_one_parquet(file: DataFile) -> Chunks:
         whole = reader(frozenset()).read_row_groups(chunks[index], columns=list(columns), use_threads=False)
         return whole.select(list(columns))
 
-    def stream(index: int, columns: Sequence[str], coded: Collection[str]) -> Iterator[pa.Table]:
+    def stream(index: int, columns: Sequence[str], coded: Collection[str], rows: int) -> Iterator[pa.Table]:
         text = frozenset(name for name in coded if name in types and pa.types.is_string(types[name]))
-        for batch in reader(text).iter_batches(PIECE_ROWS, chunks[index], list(columns), use_threads=False):
+        for batch in reader(text).iter_batches(rows, chunks[index], list(columns), use_threads=False):
             yield pa.Table.from_batches([batch]).select(list(columns))
 
     return Chunks(types, sizes, _guarded(file, types, read_stored), _guarded_stream(file, stream))
@@ -97,7 +94,7 @@ def _open_one_feather(file: DataFile) -> Chunks:
             batch = pa.ipc.open_file(opened, options=chosen).get_batch(filled[index])
         return pa.Table.from_batches([batch]).select(list(columns))
 
-    def stream(index: int, columns: Sequence[str], _coded: Collection[str]) -> Iterator[pa.Table]:
+    def stream(index: int, columns: Sequence[str], _coded: Collection[str], _rows: int) -> Iterator[pa.Table]:
         return iter([read_stored(index, columns)])
 
     rows = tuple(sizes[index] for index in filled)
@@ -115,9 +112,9 @@ def _guarded(
 
 
 def _guarded_stream(file: DataFile, stream: Stream) -> Stream:
-    def pieces(index: int, columns: Sequence[str], coded: Collection[str]) -> Iterator[pa.Table]:
+    def pieces(index: int, columns: Sequence[str], coded: Collection[str], rows: int) -> Iterator[pa.Table]:
         with _watched(file):
-            yield from stream(index, columns, coded)
+            yield from stream(index, columns, coded, rows)
 
     return pieces
 
