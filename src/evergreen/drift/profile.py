@@ -23,6 +23,7 @@ from evergreen.drift.relations import (
     relations_from_dict,
     relations_to_dict,
 )
+from evergreen.drift.seasons import merge_notes
 from evergreen.drift.summaries import (
     LABELS,
     BareProfile,
@@ -169,7 +170,8 @@ def merge(one: Profile, other: Profile) -> Profile:
     columns = {name: merge_columns(column, other.columns[name]) for name, column in one.columns.items()}
     relations = merge_relations(one.relations, other.relations)
     rows = one.rows + other.rows
-    return replace(one, columns=columns, rows=rows, steadiness=None, seasons=None, relations=relations)
+    seasons = merge_notes(one.seasons, other.seasons)
+    return replace(one, columns=columns, rows=rows, steadiness=None, seasons=seasons, relations=relations)
 
 
 def _numbers_of(profile: Profile | None, names: Iterable[str]) -> dict[str, NumberProfile]:

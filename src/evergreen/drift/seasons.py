@@ -13,12 +13,14 @@ season that the reference does not know are left out, and counted.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from evergreen.drift.groups import restore, whole_counts
-from evergreen.drift.profile import Profile
+
+if TYPE_CHECKING:
+    from evergreen.drift.profile import Profile
 
 FEW = 5  # rows of the reference in a season; fewer say nothing of it
 NONE = -1  # the season of a row without a time
@@ -62,7 +64,7 @@ class Comparable:
         return int(self.note["left_out"])
 
 
-def find_comparable(times: np.ndarray, reference: Profile) -> Comparable:
+def find_comparable(times: np.ndarray, reference: "Profile") -> Comparable:
     """The rows whose season the reference knows from at least 5 rows of its own."""
     known = reference.seasons or {}
     seasons = season_of(times, known["by"])
@@ -72,7 +74,16 @@ def find_comparable(times: np.ndarray, reference: Profile) -> Comparable:
     return Comparable(mask, note)
 
 
-def like_with_like(reference: Profile, current: Profile) -> Profile:
+def merge_notes(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The note of the current rows of both; None where either has none, or is a reference."""
+    if not one or not other or one["by"] != other["by"] or "columns" in one or "columns" in other:
+        return None
+    seasons = sorted({*one["rows"], *other["rows"]}, key=int)
+    rows = {season: one["rows"].get(season, 0) + other["rows"].get(season, 0) for season in seasons}
+    return {"by": one["by"], "rows": rows, "left_out": one["left_out"] + other["left_out"]}
+
+
+def like_with_like(reference: "Profile", current: "Profile") -> "Profile":
     """The reference as it would have been with the seasons of the current rows; itself where seasons play no part.
 
     `current` must be the profile of comparable rows alone, with their note.
