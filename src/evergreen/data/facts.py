@@ -16,6 +16,25 @@ SAMPLE_ROWS = 1 << 22  # quantiles of longer columns come from every n-th row
 
 
 @dataclass(frozen=True)
+class Streak:
+    """The longest stretch of rows with one and the same value so far, and the value and rows the last one ended with.
+
+    Missing values are passed over. It is told in the order of the table.
+    """
+
+    longest: int = 0
+    value: Any = None
+    length: int = 0
+
+    def then(self, codes: np.ndarray, first: Any, last: Any) -> "Streak":
+        """With one more chunk: (n,) values or codes of values, n ≥ 1, and the values at both ends."""
+        changes = np.flatnonzero(codes[1:] != codes[:-1]) + 1
+        lengths = np.diff(np.concatenate([[0], changes, [len(codes)]]))
+        lengths[0] += self.length if first == self.value else 0
+        return Streak(max(self.longest, int(lengths.max())), last, int(lengths[-1]))
+
+
+@dataclass(frozen=True)
 class NumberFacts:
     """Counts over all rows, and the present finite values (all, or every n-th), sorted."""
 
@@ -24,6 +43,7 @@ class NumberFacts:
     infinite: int
     whole: bool
     sample: np.ndarray
+    longest_run: int = 0
 
     @property
     def distinct(self) -> int:
@@ -73,13 +93,14 @@ class WordFacts:
     rows: int
     missing: int
     counts: Counter[str]
+    longest_run: int = 0
 
 
 def number_facts(chunks: Iterator[pa.Array], rows: int) -> NumberFacts:
     """Facts of a numeric column; `rows` is how many are expected (for the sample only)."""
     step = max(1, -(-rows // SAMPLE_ROWS))
     total = missing = infinite = 0
-    whole, samples = True, []
+    whole, samples, streak = True, [], Streak()
     for chunk in chunks:
         values = to_numpy(chunk).astype(np.float64)
         finite = values[np.isfinite(values)]
@@ -87,11 +108,12 @@ def number_facts(chunks: Iterator[pa.Array], rows: int) -> NumberFacts:
         missing += gaps
         infinite += len(values) - len(finite) - gaps
         whole = whole and bool(np.all(finite == np.floor(finite)))
+        streak = streak.then(finite, finite[0], finite[-1]) if len(finite) else streak
         first = -total % step
         samples.append(values[first::step])
         total += len(values)
     sample = np.concatenate(samples) if samples else np.empty(0)
-    return NumberFacts(total, missing, infinite, whole, np.sort(sample[np.isfinite(sample)]))
+    return NumberFacts(total, missing, infinite, whole, np.sort(sample[np.isfinite(sample)]), streak.longest)
 
 
 def range_facts(chunks: Iterator[pa.Array], known: tuple[float, float], limits: tuple[float, float]) -> RangeFacts:
@@ -115,14 +137,25 @@ def word_facts(chunks: Iterator[pa.Array]) -> WordFacts:
     """Facts of a column whose values are compared as text; numbers are spelled as labels are."""
     total = missing = 0
     counts: Counter[str] = Counter()
+    streak = Streak()
     for chunk in chunks:
         total += len(chunk)
+        streak = _extend(streak, chunk)
         for entry in pc.value_counts(chunk).to_pylist():
             if _is_missing(entry["values"]):
                 missing += entry["counts"]
             else:
                 counts[spell_label(entry["values"])] += entry["counts"]
-    return WordFacts(total, missing, counts)
+    return WordFacts(total, missing, counts, streak.longest)
+
+
+def _extend(streak: Streak, chunk: pa.Array) -> Streak:
+    """By text, told by its codes; spelling does not matter here."""
+    present = chunk.drop_null()
+    if not len(present):
+        return streak
+    coded = present if pa.types.is_dictionary(present.type) else present.dictionary_encode()
+    return streak.then(to_numpy(coded.indices), present[0].as_py(), present[-1].as_py())
 
 
 def _is_missing(value: Any) -> bool:

@@ -41,7 +41,8 @@ class Column:
     values of a category as text, at most 1000, the most frequent first. `out_of_range_share` is the
     reference's own share of present values that a check would call out of range or unknown.
     `singletons` and `distinct` count the values that came once, and all values. `top_share` is the
-    share of the value that came most often. `integers`: all present numbers are whole.
+    share of the value that came most often, `longest_run` the most rows in a row with one value, as the table
+    stands. `integers`: all present numbers are whole.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Column:
     distinct: int = 0
     integers: bool = False
     top_share: float = 0.0
+    longest_run: int = 0
 
     @property
     def known(self) -> tuple[float, float]:
@@ -181,6 +183,7 @@ def _describe_number(name: str, facts: NumberFacts) -> Column:
         distinct=facts.distinct,
         integers=facts.whole and facts.distinct > 0,
         top_share=facts.top_share,
+        longest_run=facts.longest_run,
     )
     if not facts.distinct:
         return column
@@ -208,6 +211,7 @@ def _describe_words(name: str, kind: str, facts: WordFacts) -> Column:
         singletons=sum(count == 1 for _, count in counts),
         distinct=len(counts),
         top_share=known[0][1] / present if present else 0.0,
+        longest_run=facts.longest_run,
     )
 
 
