@@ -95,11 +95,11 @@ def like_with_like(reference: "Profile", current: "Profile") -> "Profile":
     rows = effective_rows(weights, known["rows"])
     places = [list(known["rows"]).index(season) for season in weights]
     share = np.array(list(weights.values()))
-    columns = {}
-    for name, column in reference.columns.items():
-        counts = np.array(known["columns"][name])[places]
+    columns = dict(reference.columns)
+    for name, seasons in known["columns"].items():
+        counts = np.array(seasons)[places]
         shares = share @ (counts / counts.sum(axis=1, keepdims=True))
-        columns[name] = restore(whole_counts(shares, rows), column)
+        columns[name] = restore(whole_counts(shares, rows), columns[name])
     return replace(reference, columns=columns, rows=round(rows))
 
 
