@@ -49,8 +49,9 @@ def find_levels(
         least: stretches that a level needs.
     """
     found: dict[str, list[Level]] = {}
+    pieces = counts.astype(np.float64)
     for firsts in lengths:
-        for measure, (distances, rows) in _distances(np.add.reduceat(counts, firsts, axis=0), column).items():
+        for measure, (distances, rows) in _distances(np.add.reduceat(pieces, firsts, axis=0), column).items():
             if len(distances) >= max(2, least):
                 found.setdefault(measure, []).append(_level(measure, distances, rows))
     return {measure: _to_lists(levels) for measure, levels in found.items()}
@@ -106,16 +107,17 @@ def _against_rest(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarra
 
     Rows of a season that the rest does not know are left out.
     """
-    rest = counts.sum(axis=0) - counts
-    rest_rows = rest.sum(axis=-1)
-    own = counts * (rest_rows >= FEW)[..., None]
-    own_rows = own.sum(axis=-1)
-    rows = own_rows.sum(axis=1)
-    long_enough = (rows >= MIN_ROWS) & (2 * rows >= counts.sum(axis=(1, 2)))
-    weights = own_rows[long_enough] / rows[long_enough, None]
-    rest_shares = rest[long_enough] / np.maximum(rest_rows[long_enough], 1)[..., None]
-    shares = own[long_enough].sum(axis=1) / rows[long_enough, None]
-    return shares, np.einsum("cs,csp->cp", weights, rest_shares), rows[long_enough]
+    in_season = counts.sum(axis=-1)
+    total = counts.sum(axis=0)
+    rest = total.sum(axis=-1) - in_season
+    usable = rest >= FEW
+    rows = (in_season * usable).sum(axis=1)
+    enough = (rows >= MIN_ROWS) & (2 * rows >= in_season.sum(axis=1))
+    rows = rows[enough]
+    weights = np.where(usable, in_season / np.maximum(rest, 1), 0.0)[enough] / rows[:, None]
+    # The shares of the rest are those of all rows less the stretch's own, which spares an array as large as `counts`.
+    own = np.matmul(np.stack([usable[enough] / rows[:, None], weights], axis=1), counts[enough])
+    return own[:, 0], np.maximum(weights @ total - own[:, 1], 0.0), rows
 
 
 def group_places(column: ColumnProfile, rows: float) -> np.ndarray:
