@@ -1,13 +1,17 @@
-"""How long `detect_drift.py` takes on two files, as whole processes, beside the floor.
+"""How long `detect_drift.py` takes, as whole processes, beside the floor.
 
     python benchmarks/bench_drift.py
 
-Two Parquet files of 15 numeric and 5 text columns, seeded, a few values missing. Both programs run in turn, several
-times each; medians of wall time and of peak memory are printed with their ratio. Times drift from machine to machine
-and from hour to hour: quote the ratio. The floor only reads, sorts and counts (`floor.py`).
+Two Parquet files of 15 numeric and 5 text columns, seeded, a few values missing; and the second of them against the
+saved profile of the first. All programs run in turn, several times each; medians of wall time and of peak memory are
+printed with their ratio. Times drift from machine to machine and from hour to hour: quote the ratio. The floor only
+reads, sorts on all cores, counts words and computes exact KS distances (`floor.py`). Where NumPy is told to sort
+differently than it would by itself (on AMD processors, see `utils.py`), the floor is also shown with that.
 
     --rows 10000 1000000     rows per file; 10000000 shows that memory stays flat, and needs 2 GB of disk
     --runs 7                 runs of each program
+    --wide                   10,000 columns of 1,000 rows as well
+    --large                  3,000,000 rows of 1,000 columns against a saved profile as well; needs 12 GB of disk
 """
 
 import argparse
@@ -26,25 +30,74 @@ import pyarrow.parquet as pq
 HERE = Path(__file__).resolve().parent
 DETECT = HERE.parent / "src" / "detect_drift.py"
 BLOCK = 1_000_000
+SORTING = ("env", "NPY_DISABLE_CPU_FEATURES=X86_V4 AVX512_SKX AVX512_ICL AVX512_SPR")
 
 
 def main(argv: list[str] | None = None) -> int:
     """Print one table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 1_000_000])
+    parser.add_argument("--rows", type=int, nargs="*", default=[10_000, 1_000_000])
     parser.add_argument("--runs", type=int, default=7)
+    parser.add_argument("--wide", action="store_true")
+    parser.add_argument("--large", action="store_true")
     arguments = parser.parse_args(argv)
-    print(f"{'':24}{'seconds':>10}{'MiB':>8}{'of floor':>10}")
+    print(f"{'':38}{'seconds':>10}{'MiB':>8}{'of floor':>10}")
     seconds, _ = measure([[str(DETECT), "--help"]], arguments.runs)[0]
-    print(f"{'--help':24}{seconds:10.3f}")
+    print(f"{'--help':38}{seconds:10.3f}")
     for rows in arguments.rows:
         with tempfile.TemporaryDirectory() as folder:
-            files = [str(write_table(Path(folder) / f"{name}.parquet", rows, seed)) for seed, name in enumerate("ab")]
-            ours = [str(DETECT), "--reference", files[0], "--current", files[1], "--json"]
-            floor, detect = measure([[str(HERE / "floor.py"), *files], ours], arguments.runs)
-        report(f"floor, {rows:,} rows", *floor)
-        report(f"detect_drift, {rows:,}", *detect, ratio=detect[0] / floor[0])
+            files = [write_table(Path(folder) / f"{name}.parquet", rows, seed) for seed, name in enumerate("ab")]
+            compare_with_floor(f"{rows:,} rows", *files, arguments.runs)
+    if arguments.wide:
+        with tempfile.TemporaryDirectory() as folder:
+            files = [write_wide(Path(folder) / f"{name}.parquet", seed) for seed, name in enumerate("ab")]
+            compare_with_floor("10,000 columns", *files, min(3, arguments.runs))
+    if arguments.large:
+        with tempfile.TemporaryDirectory() as folder:
+            reference, current = (write_large(Path(folder) / f"{blocks}.parquet", blocks) for blocks in (1, 12))
+            against = ["--reference", save_profile(reference), "--current", str(current), "--json"]
+            report("3,000,000 x 1,000, saved profile", *run_once([str(DETECT), *against]))
     return 0
+
+
+def compare_with_floor(title: str, reference: Path, current: Path, runs: int) -> None:
+    """Two files, the same against a saved profile, and the floor."""
+    profile = save_profile(reference)
+    floor = [str(HERE / "floor.py"), str(reference), str(current)]
+    commands = {
+        f"floor, {title}": floor,
+        f"floor, sorting as we do, {title}": [*SORTING, *floor],
+        f"two files, {title}": [str(DETECT), "--reference", str(reference), "--current", str(current), "--json"],
+        f"saved profile, {title}": [str(DETECT), "--reference", profile, "--current", str(current), "--json"],
+    }
+    results = measure(list(commands.values()), runs)
+    for name, result in zip(commands, results, strict=True):
+        report(name, *result, ratio=result[0] / results[0][0])
+
+
+def save_profile(reference: Path) -> str:
+    """The file of its profile."""
+    path = str(reference.with_suffix(".json"))
+    run_once([str(DETECT), "--reference", str(reference), "--profile-out", path])
+    return path
+
+
+def write_wide(path: Path, seed: int) -> Path:
+    """A thousand rows of ten thousand columns."""
+    rng = np.random.default_rng(seed)
+    pq.write_table(pa.table({f"number_{index}": rng.normal(size=1000) for index in range(10_000)}), path)
+    return path
+
+
+def write_large(path: Path, blocks: int) -> Path:
+    """A thousand columns of 32-bit numbers, in blocks of 250,000 rows, uncompressed: 1 GB a block."""
+    values = np.random.default_rng(0).normal(size=(40, 250_000)).astype(np.float32)
+    schema = pa.schema([(f"number_{index}", pa.float32()) for index in range(1000)])
+    with pq.ParquetWriter(path, schema, compression="none", use_dictionary=False) as writer:
+        for block in range(blocks):
+            arrays = [pa.array(values[(index * 7 + block * 3) % 40]) for index in range(1000)]
+            writer.write_table(pa.table(arrays, schema=schema))
+    return path
 
 
 def write_table(path: Path, rows: int, seed: int) -> Path:
@@ -88,7 +141,10 @@ def measure(commands: list[list[str]], runs: int) -> list[tuple[float, float]]:
 def run_once(command: list[str]) -> tuple[float, float]:
     """Wall seconds and peak MiB of one process."""
     start = time.perf_counter()
-    process = subprocess.Popen([sys.executable, *command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    environment, program = command[:2] if command[0] == "env" else [], command[2:] if command[0] == "env" else command
+    process = subprocess.Popen(
+        [*environment, sys.executable, *program], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
     errors = process.stderr.read().decode() if process.stderr else ""
     _, status, usage = os.wait4(process.pid, 0)
     if status:
@@ -98,7 +154,7 @@ def run_once(command: list[str]) -> tuple[float, float]:
 
 def report(name: str, seconds: float, memory: float, ratio: float | None = None) -> None:
     """One line of the table."""
-    print(f"{name:24}{seconds:10.3f}{memory:8.0f}" + (f"{ratio:10.2f}" if ratio else ""), flush=True)
+    print(f"{name:38}{seconds:10.3f}{memory:8.0f}" + (f"{ratio:10.2f}" if ratio else ""), flush=True)
 
 
 if __name__ == "__main__":
