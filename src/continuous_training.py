@@ -16,7 +16,7 @@ import argparse
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from evergreen.registry.store import Store
     from evergreen.settings import Settings
     from evergreen.training.admission import Examination, OpenedModel
-    from evergreen.training.fitting import Fitted
+    from evergreen.training.fitting import Fitted, Workshop
     from evergreen.training.prepare import Material
 
 logger = logging.getLogger("evergreen.continuous_training")
@@ -39,7 +39,8 @@ logger = logging.getLogger("evergreen.continuous_training")
 class Order:
     """In which run a challenger is trained, why and for whom.
 
-    `force` skips the comparison with the champion; rows from `until` on are not used.
+    `force` skips the comparison with the champion; rows from `until` on are not used. A `workshop` fits in place
+    of a child process, and what it makes is spared the safety gates: only a replay, where nothing goes live, has one.
     """
 
     run: str
@@ -48,6 +49,7 @@ class Order:
     actor: str
     force: bool = False
     until: datetime | int | None = None
+    workshop: "Workshop | None" = None
 
 
 @dataclass(frozen=True)
@@ -76,11 +78,15 @@ class Shadowing:
 
 @dataclass(frozen=True)
 class Attempt:
-    """A fitted challenger and the rows it was made with; `champion` is the live model, None when there is none."""
+    """A fitted challenger and the rows it was made with; `champion` is the live model, None when there is none.
+
+    `holdout_learned`: the rows it was judged on are among those it has learned.
+    """
 
     material: "Material"
     fitted: "Fitted"
     champion: "OpenedModel | None"
+    holdout_learned: bool = False
 
 
 def retrain(settings: "Settings", store: "Store", table: "Table", order: Order) -> Retraining:
@@ -93,9 +99,12 @@ def retrain(settings: "Settings", store: "Store", table: "Table", order: Order) 
 
     made = make_challenger(settings, store, table, order)
     rival = None if order.force else made.champion
-    shown = examine(made.fitted, made.material, settings, rival, candidates=count_candidates(store, made.material))
+    candidates = count_candidates(store, made.material)
+    shown = examine(made.fitted, made.material, settings, rival, candidates=candidates, workshop=order.workshop)
     forced = {"by": order.actor, "why": order.reason} if order.force and made.champion else None
     outcome, reasons = judge(settings, shown, made.champion, forced)
+    if outcome != "rejected":
+        made, shown = learn_holdout(settings, store, made, shown, order)
     card = describe(settings, store, made, shown, order)
     result = Retraining(card, shown, outcome, reasons, forced)
     carry_out(settings, store, result, made.fitted, order)
@@ -108,9 +117,11 @@ def train_shadow(settings: "Settings", store: "Store", table: "Table", order: Or
     from evergreen.training.admission import examine
 
     made = make_challenger(settings, store, table, order)
-    shown = examine(made.fitted, made.material, settings, None)
-    card = describe(settings, store, made, shown, order)
+    shown = examine(made.fitted, made.material, settings, None, workshop=order.workshop)
     failed = tuple(gate.reason for gate in shown.gates if not gate.passed)
+    if not failed:
+        made, shown = learn_holdout(settings, store, made, shown, order)
+    card = describe(settings, store, made, shown, order)
     if failed:
         refuse_shadow(store, failed, now=order.now, run=order.run)
         return Shadowing(card, False, ("A challenger for the shadow did not pass the safety gates.", *failed))
@@ -135,7 +146,34 @@ def make_challenger(settings: "Settings", store: "Store", table: "Table", order:
         if order.force and not can_answer(table, known, settings.data):
             known = None  # the table has changed for good: the challenger's contract begins anew
     material = prepare_material(table, settings, known=known, seen_until=seen_until, until=order.until)
-    return Attempt(material, fit(settings, store, material, seen_until), champion)
+    return Attempt(material, fit(settings, store, material, seen_until, order.workshop), champion)
+
+
+def learn_holdout(
+    settings: "Settings", store: "Store", made: Attempt, shown: "Examination", order: Order
+) -> tuple[Attempt, "Examination"]:
+    """The winner once more, on the same stretch and the newest rows too, which it has just been judged on.
+
+    In a world that changes, the newest rows tell most. What the judged model has shown on them stays its successor's
+    baseline. The judged one goes live where this is not wanted, or where its successor does not pass the safety gates.
+    """
+    from evergreen.training.admission import check_safety
+    from evergreen.training.prepare import with_holdout
+
+    if not settings.learns_holdout or settings.training.update:
+        return made, shown
+    judged, material = made.fitted, with_holdout(made.material)
+    recipe = {"window": str(judged.rows + len(made.material.holdout)), "params": judged.params, "search": {}}
+    training = settings.training.model_copy(update=recipe)
+    again = fit(settings.model_copy(update={"training": training}), store, material, None, order.workshop)
+    gates = () if order.workshop else check_safety(again.pickle, made.material, settings)
+    if not all(gate.passed for gate in gates):
+        logger.warning("with the newest rows it does not pass the gates; the one that was judged is taken")
+        return made, shown
+    kept = {name: getattr(judged, name) for name in ("window", "params", "candidates", "importances")}
+    fitted = replace(again, seconds=judged.seconds + again.seconds, **kept)
+    floor = tuple(gate for gate in shown.gates if gate.name not in {gate.name for gate in gates})
+    return Attempt(material, fitted, made.champion, holdout_learned=True), replace(shown, gates=(*gates, *floor))
 
 
 def count_candidates(store: "Store", material: "Material") -> int:
@@ -153,11 +191,14 @@ def describe(settings: "Settings", store: "Store", made: Attempt, shown: "Examin
 
     parent = made.champion.digest if made.champion else None
     occasion = Occasion(store.next_version(), parent, order.now, order.reason, order.actor, utils.revision())
-    return describe_challenger(made.fitted, made.material, shown, settings, occasion)
+    card = describe_challenger(made.fitted, made.material, shown, settings, occasion)
+    return replace(card, training={**card.training, "holdout_learned": made.holdout_learned})
 
 
-def fit(settings: "Settings", store: "Store", material: "Material", seen_until: Any) -> "Fitted":
-    """Fit the challenger in a child process, within the limits of the settings."""
+def fit(
+    settings: "Settings", store: "Store", material: "Material", seen_until: Any, workshop: "Workshop | None" = None
+) -> "Fitted":
+    """Fit the challenger in the workshop, or else in a child process within the limits of the settings."""
     from evergreen.data.labels import own_labels
     from evergreen.data.schema import conform
     from evergreen.files import read_bytes
@@ -180,7 +221,7 @@ def fit(settings: "Settings", store: "Store", material: "Material", seen_until: 
         seen_until=seen_until,
         window_rows=labelled_per_run(store.entries()),
     )
-    return fit_in_child(job, limits_of(settings.training))
+    return workshop.fit(job) if workshop else fit_in_child(job, limits_of(settings.training))
 
 
 def judge(

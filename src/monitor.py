@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from evergreen.registry.predecessor import Watch
     from evergreen.registry.store import Store
     from evergreen.settings import Settings
+    from evergreen.training.fitting import Workshop
 
 logger = logging.getLogger("evergreen.monitor")
 ACTOR = "monitor"
@@ -71,9 +72,17 @@ class MonitorResult:
 
 
 def monitor(
-    settings: "Settings", store: "Store", run: str, now: datetime, table: "Table | None" = None
+    settings: "Settings",
+    store: "Store",
+    run: str,
+    now: datetime,
+    table: "Table | None" = None,
+    workshop: "Workshop | None" = None,
 ) -> MonitorResult:
-    """The loop; the caller holds the store's lock. The table is that of the settings where none is given."""
+    """The loop; the caller holds the store's lock.
+
+    The table is that of the settings where none is given; a workshop is for replays (see `Order`).
+    """
     from evergreen.data.sources import open_tables
     from evergreen.policy import decide, read_past
     from evergreen.registry.journal import past_runs
@@ -86,7 +95,7 @@ def monitor(
     result = MonitorResult()
     if store.live_digest() is None:
         tell(2, "there is no live model yet: training the first one")
-        result = replace(result, first_model=train_first(settings, store, table, run, now))
+        result = replace(result, first_model=train_first(settings, store, table, run, now, workshop))
         if not result.deployed:
             return result
     tell(3, "looking at the rows that the live model has not seen")
@@ -104,15 +113,17 @@ def monitor(
         ready = signals.news and not signals.blocking and not decision.recommended
         if ready and shadow_is_due(entries, settings.policy):
             tell(4, "training a challenger to be watched in shadow")
-            order = Order(run, now, "to be watched in shadow", ACTOR)
+            order = Order(run, now, "to be watched in shadow", ACTOR, workshop=workshop)
             return replace(result, shadowing=train_shadow(settings, store, table, order))
         return result
     tell(4, "training a challenger: " + " ".join(decision.reasons))
-    order = Order(run, now, " ".join(decision.reasons), ACTOR)
+    order = Order(run, now, " ".join(decision.reasons), ACTOR, workshop=workshop)
     return replace(result, retraining=retrain(after_loss(settings, detection), store, table, order))
 
 
-def train_first(settings: "Settings", store: "Store", table: "Table", run: str, now: datetime) -> Retraining:
+def train_first(
+    settings: "Settings", store: "Store", table: "Table", run: str, now: datetime, workshop: "Workshop | None" = None
+) -> Retraining:
     """Train the first model: on the reference, or on the oldest `first_share` of the table."""
     from evergreen.data.sources import open_table
     from evergreen.data.windows import first_stretch, read_timeline
@@ -122,7 +133,8 @@ def train_first(settings: "Settings", store: "Store", table: "Table", run: str, 
         table = open_table(settings.data.reference, settings.data, settings.root)
     elif settings.training.first_share < 1:
         until = first_stretch(read_timeline(table, settings.data), settings.training.first_share).stop
-    return retrain(settings, store, table, Order(f"{run}.first", now, "the first model", ACTOR, until=until))
+    order = Order(f"{run}.first", now, "the first model", ACTOR, until=until, workshop=workshop)
+    return retrain(settings, store, table, order)
 
 
 def after_loss(settings: "Settings", detection: Detection) -> "Settings":

@@ -30,12 +30,15 @@ if TYPE_CHECKING:
     from evergreen.registry.store import Store
     from evergreen.replay.plays import Night
     from evergreen.settings import Settings
+    from evergreen.training.fitting import Workshop
 
 logger = logging.getLogger("evergreen.replay")
 CACHE = "replay-cache"
 
 
-def run_night(settings: "Settings", store: "Store", table: "Table", run: str, moment: datetime) -> "Night":
+def run_night(
+    settings: "Settings", store: "Store", table: "Table", run: str, moment: datetime, workshop: "Workshop"
+) -> "Night":
     """One run of the monitor at a moment of the past; what goes wrong is written down as in a real night."""
     from evergreen.errors import EvergreenError
     from evergreen.replay.plays import Night
@@ -44,7 +47,7 @@ def run_night(settings: "Settings", store: "Store", table: "Table", run: str, mo
 
     document: dict[str, Any] = utils.begin_document(run, moment)
     try:
-        document |= to_document(monitor(settings, store, run, moment, table), settings)
+        document |= to_document(monitor(settings, store, run, moment, table, workshop), settings)
     except EvergreenError as error:
         document |= {"failure": utils.failure_of(error)}
     entry = jsonable(summarise_run(document))

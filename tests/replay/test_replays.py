@@ -16,7 +16,7 @@ from evergreen.config_file import load
 from evergreen.replay import library as libraries
 from evergreen.replay.library import Library
 from evergreen.replay.past import read_past
-from evergreen.replay.plays import find_opening, play_loop, settings_of_play, train_on_all
+from evergreen.replay.plays import find_opening, play_loop, settings_of_play, temporary_store, train_on_all
 from evergreen.replay.policies import choose_policies
 from evergreen.replay.replaying import hindsight_optimum, replay
 
@@ -232,6 +232,18 @@ def test_the_opening_waits_for_enough_labels(small, tmp_path):
     first, key = find_opening(patient, Library(tmp_path, past), 1, command.run_night)
     assert past.edges[first] * patient.training.holdout_share >= 139.5
     assert key
+
+
+def test_only_what_a_workshop_made_is_spared_the_safety_gates(small, tmp_path):
+    config, _ = small
+    settings, past = read(config)
+    asked = []
+    for workshop in (Library(tmp_path, past), None):
+        with temporary_store(settings_of_play(settings, past, {})) as (own, store):
+            made = monitor.monitor(own, store, "one", past.moment(6), past.before(6), workshop).first_model
+        asked.append([gate.name for gate in made.shown.gates])
+    assert asked[0] == asked[1][-1:] == ["floor"]
+    assert len(asked[1]) > 3
 
 
 def test_the_command_prints_the_table_the_advice_and_the_page(small, tmp_path, capsys):

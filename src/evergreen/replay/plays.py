@@ -2,7 +2,8 @@
 
 import pickle
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,8 +22,7 @@ from evergreen.registry.store import Store
 from evergreen.replay.library import Library, Remembered
 from evergreen.replay.past import Past
 from evergreen.settings import Settings
-from evergreen.training.fitting import FitJob
-from evergreen.training.workshop import working_in
+from evergreen.training.fitting import FitJob, Workshop
 
 if TYPE_CHECKING:
     from evergreen.data.sources import Table
@@ -45,7 +45,7 @@ class Night:
     held_back: str = ""
 
 
-RunNight = Callable[[Settings, Store, "Table", str, datetime], Night]
+RunNight = Callable[[Settings, Store, "Table", str, datetime, Workshop], Night]
 
 
 @dataclass(frozen=True)
@@ -84,21 +84,28 @@ def settings_of_play(settings: Settings, past: Past, policy: Mapping[str, Any]) 
 
 
 def play_loop(name: str, settings: Settings, library: Library, first: int, run_night: RunNight) -> Play:
-    """Run the loop before every block from `first` on; `settings` are those of `settings_of_play`.
-
-    The store is a temporary one whose pickles are notes: the models themselves are in the library, as numbers.
-    """
+    """Run the loop before every block from `first` on; `settings` are those of `settings_of_play`."""
     past = library.past
     live: list[str] = []
     nights: list[Night] = []
-    with tempfile.TemporaryDirectory(prefix="evergreen-replay-") as scratch, working_in(library):
-        registry = settings.registry.model_copy(update={"folder": str(Path(scratch) / "model")})
-        settings = settings.model_copy(update={"registry": registry})
-        store = Store.of(settings)
+    with temporary_store(settings) as (own, store):
         for block in range(first, past.blocks):
-            nights.append(run_night(settings, store, past.before(block), run_name(block), past.moment(block)))
+            night = run_night(own, store, past.before(block), run_name(block), past.moment(block), library)
+            nights.append(night)
             live.append(live_key(store))
     return Play(name, first, tuple(live), tuple(nights))
+
+
+@contextmanager
+def temporary_store(settings: Settings) -> Iterator[tuple[Settings, Store]]:
+    """An empty store, and the settings that lead to it.
+
+    Its pickles will be notes: the models themselves are in the library, as numbers.
+    """
+    with tempfile.TemporaryDirectory(prefix="evergreen-replay-") as scratch:
+        registry = settings.registry.model_copy(update={"folder": str(Path(scratch) / "model")})
+        settings = settings.model_copy(update={"registry": registry})
+        yield settings, Store.of(settings)
 
 
 def run_name(block: int) -> str:
@@ -122,17 +129,14 @@ def find_opening(settings: Settings, library: Library, warm_up: int, run_night: 
 
     Raises `DataError` with the last night's failure when there never is one.
     """
-    failure = ""
-    with tempfile.TemporaryDirectory(prefix="evergreen-replay-") as scratch, working_in(library):
-        registry = settings.registry.model_copy(update={"folder": str(Path(scratch) / "model")})
-        settings = settings.model_copy(update={"registry": registry})
-        past, store = library.past, Store.of(settings)
+    past, failure = library.past, ""
+    with temporary_store(settings) as (own, store):
         for block in range(warm_up, past.blocks - 1):
-            night = run_night(settings, store, past.before(block), run_name(block), past.moment(block))
+            night = run_night(own, store, past.before(block), run_name(block), past.moment(block), library)
             if key := live_key(store):
                 return block, key
             failure = night.failure or night.why
-    raise DataError(f"{library.past.name}: no first model could be trained on any part of the past. {failure}")
+    raise DataError(f"{past.name}: no first model could be trained on any part of the past. {failure}")
 
 
 def train_on_all(settings: Settings, library: Library, block: int) -> str:

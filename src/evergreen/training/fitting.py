@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -30,7 +30,6 @@ from evergreen.training.estimators import (
 )
 from evergreen.training.importances import measure_importances
 from evergreen.training.search import Scorer, search_params
-from evergreen.training.workshop import own_workshop
 
 if TYPE_CHECKING:
     import pandas
@@ -100,6 +99,16 @@ class Fitted:
     importances: dict[str, float]
 
 
+class Workshop(Protocol):
+    """Fits challengers in its own way, or knows them from before, where a run brings one along.
+
+    A replay does: it makes hundreds of models of one past, in processes it has already.
+    """
+
+    def fit(self, job: FitJob) -> Fitted:
+        """What `fit` gives for the job; its pickle may be one that only this program can open."""
+
+
 def fit_in_child(job: FitJob, limits: Limits) -> Fitted:
     """Fit in a process of its own, under limits.
 
@@ -107,8 +116,6 @@ def fit_in_child(job: FitJob, limits: Limits) -> Fitted:
     configuration does not go with the estimator, and `DataError` when there is nothing to learn.
     """
     logger.info("fitting on %s rows and %s features", f"{len(job.features):,}", job.features.shape[1])
-    if (own := own_workshop()) is not None:
-        return own.fit(job)
     fitted: Fitted = run_in_child(
         fit,
         (job,),
