@@ -16,7 +16,7 @@ import argparse
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -78,11 +78,15 @@ class Shadowing:
 
 @dataclass(frozen=True)
 class Attempt:
-    """A fitted challenger and the rows it was made with; `champion` is the live model, None when there is none."""
+    """A fitted challenger and the rows it was made with; `champion` is the live model, None when there is none.
+
+    `holdout_learned`: the rows it was judged on are among those it has learned.
+    """
 
     material: "Material"
     fitted: "Fitted"
     champion: "OpenedModel | None"
+    holdout_learned: bool = False
 
 
 def retrain(settings: "Settings", store: "Store", table: "Table", order: Order) -> Retraining:
@@ -99,6 +103,8 @@ def retrain(settings: "Settings", store: "Store", table: "Table", order: Order) 
     shown = examine(made.fitted, made.material, settings, rival, candidates=candidates, workshop=order.workshop)
     forced = {"by": order.actor, "why": order.reason} if order.force and made.champion else None
     outcome, reasons = judge(settings, shown, made.champion, forced)
+    if outcome != "rejected":
+        made, shown = learn_holdout(settings, store, made, shown, order)
     card = describe(settings, store, made, shown, order)
     result = Retraining(card, shown, outcome, reasons, forced)
     carry_out(settings, store, result, made.fitted, order)
@@ -112,8 +118,10 @@ def train_shadow(settings: "Settings", store: "Store", table: "Table", order: Or
 
     made = make_challenger(settings, store, table, order)
     shown = examine(made.fitted, made.material, settings, None, workshop=order.workshop)
-    card = describe(settings, store, made, shown, order)
     failed = tuple(gate.reason for gate in shown.gates if not gate.passed)
+    if not failed:
+        made, shown = learn_holdout(settings, store, made, shown, order)
+    card = describe(settings, store, made, shown, order)
     if failed:
         refuse_shadow(store, failed, now=order.now, run=order.run)
         return Shadowing(card, False, ("A challenger for the shadow did not pass the safety gates.", *failed))
@@ -141,6 +149,33 @@ def make_challenger(settings: "Settings", store: "Store", table: "Table", order:
     return Attempt(material, fit(settings, store, material, seen_until, order.workshop), champion)
 
 
+def learn_holdout(
+    settings: "Settings", store: "Store", made: Attempt, shown: "Examination", order: Order
+) -> tuple[Attempt, "Examination"]:
+    """The winner once more, on the same stretch and the newest rows too, which it has just been judged on.
+
+    In a world that changes, the newest rows tell most. What the judged model has shown on them stays its successor's
+    baseline. The judged one goes live where this is not wanted, or where its successor does not pass the safety gates.
+    """
+    from evergreen.training.admission import check_safety
+    from evergreen.training.prepare import with_holdout
+
+    if not settings.learns_holdout or settings.training.update:
+        return made, shown
+    judged, material = made.fitted, with_holdout(made.material)
+    recipe = {"window": str(judged.rows + len(made.material.holdout)), "params": judged.params, "search": {}}
+    training = settings.training.model_copy(update=recipe)
+    again = fit(settings.model_copy(update={"training": training}), store, material, None, order.workshop)
+    gates = () if order.workshop else check_safety(again.pickle, made.material, settings)
+    if not all(gate.passed for gate in gates):
+        logger.warning("with the newest rows it does not pass the gates; the one that was judged is taken")
+        return made, shown
+    kept = {name: getattr(judged, name) for name in ("window", "params", "candidates", "importances")}
+    fitted = replace(again, seconds=judged.seconds + again.seconds, **kept)
+    floor = tuple(gate for gate in shown.gates if gate.name not in {gate.name for gate in gates})
+    return Attempt(material, fitted, made.champion, holdout_learned=True), replace(shown, gates=(*gates, *floor))
+
+
 def count_candidates(store: "Store", material: "Material") -> int:
     """How many challengers have now been tried on these very rows: each look at them spends a part of alpha."""
     from evergreen.data.rows import digest_rows
@@ -156,7 +191,8 @@ def describe(settings: "Settings", store: "Store", made: Attempt, shown: "Examin
 
     parent = made.champion.digest if made.champion else None
     occasion = Occasion(store.next_version(), parent, order.now, order.reason, order.actor, utils.revision())
-    return describe_challenger(made.fitted, made.material, shown, settings, occasion)
+    card = describe_challenger(made.fitted, made.material, shown, settings, occasion)
+    return replace(card, training={**card.training, "holdout_learned": made.holdout_learned})
 
 
 def fit(

@@ -82,6 +82,27 @@ def test_force_skips_the_comparison_and_records_who_and_why(project, capsys):
     assert {"metric", "gain", "interval", "p_value", "rows", "slices", "scores"} <= document["comparison"].keys()
 
 
+@pytest.mark.parametrize(("word", "learns"), [("off", False), ("on", True), ("auto", False)])
+def test_a_winner_learns_the_rows_it_was_judged_on_where_that_is_wanted(project, capsys, word, learns):
+    write_table(project, pd.concat([OLD, FLIPPED]))
+    _, document = run(continuous_training, capsys, project / "config.toml", "--set", f"training.learn_holdout={word}")
+    training, comparison = trained(document), document["comparison"]
+    assert document["deployed"]
+    assert training["holdout_learned"] is learns
+    fitted = next(one["rows"] for one in training["candidates"] if one["window"] == training["window"])
+    assert (training["rows"] >= fitted + training["holdout_rows"]) is learns
+    assert (comparison["challenger_digest"] == training["digest"]) is not learns
+    assert training["baseline"]["accuracy"]["value"] == pytest.approx(comparison["challenger"])
+    assert {gate["name"] for gate in training["gates"]} == {"size", "loads", "answers", "repeats", "latency", "floor"}
+
+
+def test_the_preset_by_cost_learns_them_by_itself(tmp_path, capsys):
+    config = make_project(tmp_path / "cost", OLD)
+    _, document = run(continuous_training, capsys, config, "--set", "policy.preset=cost")
+    assert trained(document)["holdout_learned"] is True
+    assert trained(document)["rows"] == len(OLD)
+
+
 def test_each_further_look_at_the_same_holdout_has_to_be_more_certain(project, capsys):
     write_table(project, pd.concat([OLD, SAME]))
     words = ["--set", "promotion.min_improvement=0.5"]

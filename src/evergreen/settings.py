@@ -190,6 +190,7 @@ class TrainingSettings(Section):
     holdout_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
     min_holdout: Positive = 200
     max_holdout: Positive = 10_000
+    learn_holdout: Literal["auto", "on", "off"] = "auto"
     timeout: Duration = timedelta(hours=1)
     memory_gb: Annotated[float, Field(gt=0)] | Literal["off"] = "off"
     seed: Count = 0
@@ -313,6 +314,13 @@ class Settings(Section):
         """Identity of the settings that a run's verdicts, decisions and models rest on, 16 hexadecimal digits."""
         deciding = {name: values for name, values in self.as_dict().items() if name in DECIDING}
         return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def learns_holdout(self) -> bool:
+        """Whether a challenger that won learns the rows it was judged on before it goes live."""
+        if self.training.learn_holdout == "auto":
+            return self.policy.preset == "cost"
+        return self.training.learn_holdout == "on"
 
     def path(self, name: str) -> Path:
         """A path from the configuration, relative to the file it stands in."""

@@ -17,6 +17,8 @@ def read_holdout(card: Card, table: Table, settings: DataSettings) -> tuple[Batc
     """
     if card.training.get("baseline_may_be_in_sample"):
         return None, "the model was adopted without --trained-until, and may have been trained on all labelled rows"
+    if card.training.get("holdout_learned"):
+        return None, "the model has learned the rows that were kept aside as well (training.learn_holdout)"
     if card.training.get("to") is None or card.seen_until is None:
         return None, "the model's card does not say on which rows it was trained"
     first, last = key_from_json(card.training["to"]), key_from_json(card.seen_until)

@@ -2,18 +2,19 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import numpy as np
 
 from evergreen.data.batches import Batch, read_batch
-from evergreen.data.quality import check_table, check_target, check_values, raise_findings
+from evergreen.data.quality import check_table, check_target, raise_findings
 from evergreen.data.rows import row_digests
 from evergreen.data.schema import Contract, infer_contract
 from evergreen.data.seen import describe_seen
 from evergreen.data.sources import Table
+from evergreen.data.values import check_values
 from evergreen.data.windows import Timeline, current_window, read_timeline, split_mature, thin, to_key
 from evergreen.errors import DataError
 from evergreen.settings import DataSettings, Settings
@@ -92,6 +93,16 @@ def _refuse_bad_values(
     rows = timeline.inside(new)
     if rows.stop > rows.start:
         raise_findings(check_values(table, known, settings.data, new), table.name)
+
+
+def with_holdout(material: Material) -> Material:
+    """The same rows, with those that were kept aside among the rows to learn from: for a model that has been judged."""
+    import pandas as pd
+
+    older, newest = material.training, material.holdout
+    frame = pd.concat([older.frame, newest.frame[list(older.frame.columns)]], ignore_index=True)
+    parts = (np.concatenate([getattr(older, name), getattr(newest, name)]) for name in ("labels", "labelled", "keys"))
+    return replace(material, training=Batch(frame, *parts))
 
 
 def drop_leaked(older: Batch, newest: Batch) -> tuple[Batch, int]:
