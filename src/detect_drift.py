@@ -142,9 +142,10 @@ def detect(settings: "Settings", store: "Store", table: "Table") -> Detection:
     Raises `DataError`, naming all problems, when the table is not of the form the model learned from.
     """
     from evergreen.data.batches import read_batch
-    from evergreen.data.quality import check_table, check_target, check_times, check_values, raise_findings
+    from evergreen.data.quality import check_table, check_target, check_times, raise_findings
     from evergreen.data.rows import digest_rows
     from evergreen.data.schema import conform
+    from evergreen.data.values import check_values
     from evergreen.data.windows import current_window, find_maturity, key_to_json, lacks_labels, read_timeline, to_key
     from evergreen.drift.columns import compare_profiles
     from evergreen.drift.in_time import profile_current, season_note

@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from evergreen.data.quality import check_table, check_values
+from evergreen.data.quality import check_table
 from evergreen.data.schema import conform, infer_contract
 from evergreen.data.sources import Window, open_table
+from evergreen.data.values import check_values
 from evergreen.data.windows import find_maturity, first_stretch, read_timeline, split_holdout
 from evergreen.settings import DataSettings, TrainingSettings
 

@@ -2,13 +2,16 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from table_tools import open_text
 from test_schema import CONTRACT, SETTINGS, customers
 
-from evergreen.data.quality import Finding, check_table, check_values, raise_findings
+from evergreen.data.facts import number_facts, word_facts
+from evergreen.data.quality import Finding, check_table, raise_findings
 from evergreen.data.schema import infer_contract
 from evergreen.data.sources import Window, table_of
+from evergreen.data.values import check_values
 from evergreen.errors import DataError
 from evergreen.settings import DataSettings
 
@@ -89,27 +92,31 @@ def test_the_same_column_in_another_type_is_the_same_column(change):
 
 
 @pytest.mark.parametrize(
-    "share, bad, fires",
+    "share, bad, blocks",
     [
-        (0.02, lambda values: values * 1000, True),
-        (0.10, lambda values: values * 0 - 999, True),
-        (0.02, lambda values: values * 0 + np.inf, True),
-        (0.005, lambda values: values * 0 - 999, False),
-        (1.0, lambda values: values * 1.6, False),
-        (0.5, lambda values: values + 40, False),
+        (0.02, lambda values: values * 1000, [True]),
+        (0.10, lambda values: values * 0 - 999, [True]),
+        (0.02, lambda values: values * 0 + np.inf, [True]),
+        (0.005, lambda values: values * 0 - 999, []),
+        (1.0, lambda values: values * 1.6, [False]),
+        (0.5, lambda values: values + 40, [False]),
     ],
 )
-def test_a_unit_error_or_a_sentinel_is_found_and_a_shift_is_not(share, bad, fires):
+def test_a_unit_error_or_a_sentinel_blocks_and_a_shift_is_only_told(share, bad, blocks):
     frame = customers(2)
     chosen = RNG.random(len(frame)) < share
     frame["age"] = frame["age"].where(~chosen, bad(frame["age"]))
     findings = value_findings(frame)
-    assert found(findings) == ([("age", "out_of_range", True)] if fires else [])
-    if fires:
+    assert found(findings) == [("age", "out_of_range", blocking) for blocking in blocks]
+    if blocks == [True]:
         assert findings[0].value == pytest.approx(share, abs=0.02)
         assert (findings[0].limit, findings[0].key) == (0.01, "data.max_out_of_range")
         assert "far outside everything known" in findings[0].text
         assert value_findings(frame, DataSettings(target="churned", max_out_of_range=0.5)) == ()
+    elif blocks:
+        assert "of the values are outside the known range of" in findings[0].text
+        strict = value_findings(frame, DataSettings(target="churned", strict=True))
+        assert found(strict) == [("age", "out_of_range", True)]
 
 
 def test_two_values_out_of_range_among_a_hundred_may_be_chance():
@@ -123,8 +130,8 @@ def test_two_values_out_of_range_among_a_hundred_may_be_chance():
 def test_a_quantity_that_grows_is_no_unit_error():
     contract = infer_contract(table_of(pd.DataFrame({"a": np.linspace(0, 1, 1000)}), "t"), DataSettings())
     grown = pd.DataFrame({"a": np.linspace(1, 2.9, 1000)})
-    assert check_frame(grown, contract, DataSettings()) == ()
-    assert check_frame(1 - grown, contract, DataSettings()) == ()
+    assert found(check_frame(grown, contract, DataSettings())) == [("a", "out_of_range", False)]
+    assert found(check_frame(1 - grown, contract, DataSettings())) == [("a", "out_of_range", False)]
     jumped = pd.DataFrame({"a": np.linspace(2.5, 2.9, 1000)})
     for rows in jumped, 1 - jumped:
         assert found(check_frame(rows, contract, DataSettings())) == [("a", "out_of_range", True)]
@@ -203,6 +210,22 @@ def test_a_number_that_is_stuck_blocks_and_a_flag_that_stays_off_does_not():
     assert check_frame(rare[1:], contract, DataSettings()) == ()
 
 
+@pytest.mark.parametrize("names", [(1.0, 2.0, 3.0, 4.0), ("spring", "summer", "autumn", "winter")])
+def test_a_value_that_stays_for_a_season_is_told_and_blocks_when_it_stays_longer_than_any_season(names):
+    seasons = pd.DataFrame({"x": np.arange(4000.0) % 9, "season": np.repeat(names, 1000)})
+    contract = infer_contract(table_of(seasons, "t"), DataSettings())
+    spring = seasons[:1].loc[np.zeros(2500, int)].assign(x=np.arange(2500.0) % 9).reset_index(drop=True)
+    assert found(check_frame(spring[:1500], contract, DataSettings())) == [("season", "constant", False)]
+    assert found(check_frame(spring, contract, DataSettings())) == [("season", "constant", True)]
+
+
+@pytest.mark.parametrize("values", [[1.0, 1, 2, None, 2, 2, 3], ["a", "a", "b", None, "b", "b", "c"]])
+def test_the_longest_run_is_told_over_the_ends_of_chunks_and_over_gaps(values):
+    pieces = [pa.array(values[:4]), pa.array(values[4:])]
+    facts = number_facts(iter(pieces), 7) if isinstance(values[0], float) else word_facts(iter(pieces))
+    assert facts.longest_run == 3
+
+
 def test_a_single_row_is_no_stuck_sensor():
     assert value_findings(customers(1)[:1]) == ()
     assert [each.finding for each in value_findings(customers(1)[:3].assign(income=5000.0))] == ["constant"]
@@ -278,22 +301,22 @@ def test_a_target_of_numbers_must_be_finite_numbers(bad, message):
 
 
 @pytest.mark.parametrize(
-    "change, fires",
+    "change, blocks",
     [
-        (lambda y, chosen: y.where(~chosen, -9999.0), True),
-        (lambda y, chosen: y.where(~chosen, y * 1000), True),
-        (lambda y, chosen: y * 1.6, False),
-        (lambda y, chosen: y + 40, False),
-        (lambda y, chosen: y.where(~chosen, np.nan), False),
+        (lambda y, chosen: y.where(~chosen, -9999.0), [True]),
+        (lambda y, chosen: y.where(~chosen, y * 1000), [True]),
+        (lambda y, chosen: y * 1.6, [False]),
+        (lambda y, chosen: y + 40, [False]),
+        (lambda y, chosen: y.where(~chosen, np.nan), []),
     ],
 )
-def test_sentinels_among_the_labels_block_and_growth_does_not(change, fires):
+def test_sentinels_among_the_labels_block_and_growth_is_only_told(change, blocks):
     draw = np.random.default_rng(3)
     frame = pd.DataFrame({"x": draw.normal(size=2000), "y": draw.uniform(50, 150, 2000)})
     contract = infer_contract(table_of(frame, "t"), DataSettings(target="y"))
     changed = frame.assign(y=change(frame["y"], pd.Series(draw.random(2000) < 0.2)))
     findings = found(check_frame(changed, contract, DataSettings(target="y")))
-    assert findings == ([("y", "out_of_range", True)] if fires else [])
+    assert findings == [("y", "out_of_range", blocking) for blocking in blocks]
 
 
 def test_a_new_class_is_told_and_blocks_only_when_it_is_most():

@@ -363,7 +363,8 @@ import sys
 from datetime import datetime
 from pathlib import Path
 from evergreen.data.kinds import infer_kinds
-from evergreen.data.quality import check_table, check_values
+from evergreen.data.quality import check_table
+from evergreen.data.values import check_values
 from evergreen.data.schema import infer_contract
 from evergreen.data.sources import Window, open_table
 from evergreen.data.windows import current_window, read_timeline
