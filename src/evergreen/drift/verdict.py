@@ -311,6 +311,12 @@ def _split(columns: Sequence[ColumnDrift]) -> tuple[Sequence[ColumnDrift], int]:
 
 
 def _too_few(report: DriftReport, settings: "DriftSettings") -> str:
+    if report.current.rows == 0 and report.season and report.season["rows_left_out"]:
+        left_out, season = report.season["rows_left_out"], report.season["by"]
+        return (
+            f"None of the {left_out:,} new rows can be compared: the reference has no rows of their {season} "
+            "(drift.season)."
+        )
     if report.current.rows == 0:
         return "There are no new rows to judge."
     return (
