@@ -9,7 +9,7 @@ import numpy as np
 
 from evergreen.data.labels import label_text
 from evergreen.data.sources import Table, Window
-from evergreen.data.windows import in_order
+from evergreen.data.windows import Maturity, in_order
 from evergreen.settings import DataSettings
 
 if TYPE_CHECKING:
@@ -45,6 +45,10 @@ class Batch:
         if key is None:
             return np.ones(len(self), bool)
         return self.keys < (np.datetime64(key, "us") if isinstance(key, datetime) else key)
+
+    def mature(self, maturity: Maturity) -> np.ndarray:
+        """Mask of the rows whose labels are complete; none where no label has come."""
+        return self.before(maturity.until) if maturity.labelled_rows else np.zeros(len(self), bool)
 
     def labelled_rows(self) -> "Batch":
         """The rows whose label has come."""

@@ -29,5 +29,4 @@ def read_contest(
     window, maturity = find_stretch(table, cards, settings)
     features = sorted({name for contract in contracts for name in contract.features})
     batch = read_batch(table, window, features, settings.data, cards[0].task)
-    mature = batch.before(maturity.until) if maturity.labelled_rows else batch.labelled & False
-    return batch.rows(batch.labelled & mature)
+    return batch.rows(batch.labelled & batch.mature(maturity))

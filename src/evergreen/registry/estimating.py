@@ -42,7 +42,7 @@ def estimate_waiting(
     if settings.performance.estimate == "off":
         return None, ()
     metric, positive = metric_named(settings.performance, card.task, settings.root), card.positive or None
-    mature = batch.before(maturity.until) if maturity.labelled_rows else np.zeros(len(batch), bool)
+    mature = batch.mature(maturity)
     scored = score_due(entries, card.digest, batch, answers, metric, settings, positive)
     asked = find_waiting(batch, mature)
     if not asked.any():
