@@ -13,7 +13,7 @@ from evergreen.reporting.paragraph import summarise
 from evergreen.reporting.words import Document
 
 if TYPE_CHECKING:
-    from jinja2 import Template
+    from jinja2 import Environment
 
 FOLDER = Path(__file__).parent
 FEW_COLUMNS = 60  # up to here every column gets its chart; beyond, only those with drift or to watch
@@ -25,11 +25,10 @@ SHOWN_RUNS = 60  # of the history; the frequencies are over all of it
 def render_html(document: Mapping[str, Any]) -> str:
     """The page of a run, or of a bare drift document, as HTML text. Its size doesn't depend on the number of rows."""
     shown = showable(document)
-    style = (FOLDER / "report.css").read_text()
-    return _template().render(
+    return render_page(
+        "report.html.j2",
+        {"w": words, "f": figures, "found": findings, "charts": charts, "marks": words.MARKS},
         run=shown,
-        style=style,
-        style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
         headlines=[(words_, _tone(words_)) for words_ in words.headlines(shown)],
         title=words.title(shown),
         source=shown.get("source") or _sources(shown.get("drift")),
@@ -44,18 +43,19 @@ def render_html(document: Mapping[str, Any]) -> str:
     )
 
 
+def render_page(template: str, helpers: dict[str, Any], **parts: Any) -> str:
+    """A template of this folder, filled; with the style, and its hash by which a browser admits it."""
+    style = (FOLDER / "report.css").read_text()
+    style_hash = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    page = _environment().get_template(template, globals=helpers)
+    return page.render(**parts, style=style, style_hash=style_hash)
+
+
 @cache
-def _template() -> "Template":
+def _environment() -> "Environment":
     from jinja2 import Environment, FileSystemLoader
 
-    environment = Environment(
-        loader=FileSystemLoader(FOLDER),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals |= {"w": words, "f": figures, "found": findings, "charts": charts, "marks": words.MARKS}
-    return environment.get_template("report.html.j2")
+    return Environment(loader=FileSystemLoader(FOLDER), autoescape=True, trim_blocks=True, lstrip_blocks=True)
 
 
 def _gates(shown: Document) -> list[dict[str, Any]]:

@@ -1,39 +1,23 @@
 """A replay as one self-contained page: the advice, the table, and each policy's scores over the blocks."""
 
-import base64
-import hashlib
 from collections.abc import Mapping
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from evergreen.reporting import figures, replay_charts, replay_text
 from evergreen.reporting.documents import showable
-from evergreen.reporting.html import FOLDER
-
-if TYPE_CHECKING:
-    from jinja2 import Template
+from evergreen.reporting.html import render_page
 
 
 def render_html(document: Mapping[str, Any]) -> str:
     """The page of a replay or of a calibration, as HTML text."""
     shown = showable(document)
-    style = (FOLDER / "report.css").read_text()
-    return _template().render(
+    return render_page(
+        "replay.html.j2",
+        {"f": figures, "charts": replay_charts},
         run=shown,
-        style=style,
-        style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
         replay=_replay_parts(shown.get("replay")),
         calibration=_calibration_parts(shown.get("calibration")),
     )
-
-
-@cache
-def _template() -> "Template":
-    from jinja2 import Environment, FileSystemLoader
-
-    environment = Environment(loader=FileSystemLoader(FOLDER), autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.globals |= {"f": figures, "charts": replay_charts}
-    return environment.get_template("replay.html.j2")
 
 
 def _replay_parts(replay: Mapping[str, Any] | None) -> dict[str, Any] | None:
