@@ -28,6 +28,7 @@ PERFORMANCE_WORDS = {
     "degraded": "surely worse than its baseline",
     "severe": "severely worse than its baseline",
     "breach": "surely below its floor",
+    "leak": "losing slowly, not surely beyond its limit yet",
     "fine": "within its limit",
     "not_enough_evidence": "not enough evidence to tell",
     "biased_labels": "not judged: the labels that came are not typical",
