@@ -92,7 +92,7 @@ def _smallest(column: Column, drift: DriftSettings, past: Past, blocks: Sequence
         )
 
     size = halve(seen, LARGEST[unit])
-    return SmallestShift(column.name, unit, size, len(trials), _words(column, unit, size, trials))
+    return SmallestShift(column.name, unit, size, len(trials), _words(unit, size, trials))
 
 
 def halve(seen: Callable[[float], bool], largest: float) -> float | None:
@@ -138,7 +138,7 @@ def _move_share(values: Any, known: Any, size: float, column: Column) -> Any:
     return moved
 
 
-def _words(column: Column, unit: str, size: float | None, trials: Sequence[tuple[Trial, Any]]) -> str:
+def _words(unit: str, size: float | None, trials: Sequence[tuple[Trial, Any]]) -> str:
     if size is None:
         return "not even the largest tried would be seen"
     if unit == "share":

@@ -53,7 +53,7 @@ def search_params(
 
     addresses = address_params(estimator, list(grid))
     space = {addresses[name]: values for name, values in grid.items()}
-    halving = _halving(space, seed)
+    halving = _halving(space)
     search = halving(
         estimator=seeded(estimator, seed),
         cv=TimeSeriesSplit(folds),
@@ -74,7 +74,7 @@ def search_params(
     return {name: search.best_params_[address] for name, address in addresses.items()}
 
 
-def _halving(space: dict[str, list[Any]], seed: int) -> Any:
+def _halving(space: dict[str, list[Any]]) -> Any:
     from functools import partial
 
     from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - makes the next import possible
