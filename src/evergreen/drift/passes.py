@@ -45,6 +45,7 @@ HELD_BYTES = 2**29  # what all threads together may hold for that; longer column
 SAMPLE_ROWS = 2**16  # of a longer reference the bins are made from so many rows
 RANGE_ROWS = 2**22  # rows of a task where bins are known
 TASK_VALUES = 2**20  # short columns are read together, up to so many values
+GOLDEN = 0.6180339887498949
 PARALLEL_VALUES = 2**22  # less is counted sooner than joblib is imported (0.1 s)
 
 Result = TypeVar("Result")
@@ -89,10 +90,9 @@ def spread_rows(rows: int, most: int) -> np.ndarray:
     >>> spread_rows(4, 10).tolist(), spread_rows(100, 4).tolist()
     ([0, 1, 2, 3], [0, 40, 55, 96])
     """
-    if rows <= most:
-        return np.arange(rows)
-    stretch = np.arange(most)
-    return ((stretch + stretch * 0.6180339887498949 % 1) * rows / most).astype(np.int64)
+    count = min(rows, most)
+    borders = np.arange(count + 1) * rows // max(count, 1)
+    return borders[:-1] + (np.arange(count) * GOLDEN % 1 * np.diff(borders)).astype(np.int64)
 
 
 def count_cores() -> int:

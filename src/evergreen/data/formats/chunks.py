@@ -55,11 +55,12 @@ def common_type(found: pa.DataType) -> pa.DataType:
     if pa.types.is_timestamp(found) or pa.types.is_date(found):
         return TIME
     if pa.types.is_dictionary(found):
-        return WORDS if _is_text(found.value_type) else common_type(found.value_type)
-    return pa.string() if _is_text(found) else found
+        return WORDS if is_text(found.value_type) else common_type(found.value_type)
+    return pa.string() if is_text(found) else found
 
 
-def _is_text(found: pa.DataType) -> bool:
+def is_text(found: pa.DataType) -> bool:
+    """Whether values are text, however long."""
     return bool(pa.types.is_string(found) or pa.types.is_large_string(found) or pa.types.is_string_view(found))
 
 

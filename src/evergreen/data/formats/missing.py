@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from evergreen.data.arrays import from_numbers, from_words, without
+from evergreen.data.formats.chunks import is_text
 
 
 def clean(table: pa.Table, words: Sequence[str]) -> pa.Table:
@@ -19,10 +20,10 @@ def clean(table: pa.Table, words: Sequence[str]) -> pa.Table:
 
 
 def _clean_array(array: pa.Array, words: Sequence[str]) -> pa.Array:
-    if pa.types.is_string(array.type):
-        return _without(array, from_words(words))
-    if pa.types.is_dictionary(array.type):
-        known = pc.is_in(array.dictionary, from_words(words))
+    if is_text(array.type):
+        return _without(array, from_words(words).cast(array.type))
+    if pa.types.is_dictionary(array.type) and is_text(array.type.value_type):
+        known = pc.is_in(array.dictionary, from_words(words).cast(array.type.value_type))
         kept = without(array.indices, pc.take(known, array.indices)) if pc.any(known).as_py() else array.indices
         return pa.DictionaryArray.from_arrays(kept, array.dictionary)
     numbers = _numbers(words)
