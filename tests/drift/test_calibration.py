@@ -209,8 +209,10 @@ def test_current_rows_of_many_days_are_held_against_less_than_those_of_one():
 
 def test_the_level_nearest_in_length_is_used():
     levels = [Level(80, 60.0, -2.0, 0.3, 80.0), Level(20, 500.0, -3.0, 0.3, 20.0), Level(8, 2000.0, -4.0, 0.2, 8.0)]
-    chosen = [level_for(levels, rows, lambda rows: 1 / rows).chunks for rows in (10, 60, 300, 900, 1100, 10**6)]
+    chosen = [level_for(levels, rows, lambda rows: 1 / rows).chunks for rows in (10, 60, 300, 900, 1100, 4000)]
     assert chosen == [80, 80, 20, 20, 8, 8]
+    beyond_any = level_for(levels, 10**6, lambda rows: 1 / rows)
+    assert beyond_any.chunks == 20  # eight know too little of their spread
 
 
 def test_neighbours_that_share_a_day_count_for_less():

@@ -13,8 +13,8 @@ side may share a day and then tell little more than one: K counts as K·(1 - r)/
 of neighbours.
 
 Distances shrink with the number of rows, so that length matters. Current rows are held against stretches of about
-their length. Where they are longer, against what the longest stretches have beyond the noise of their rows, as if more
-rows averaged none of it out, and the noise of the current rows; where they are shorter, the shortest stretches
+their length. Where they are longer than any, against what the longest stretches of which there are many have beyond
+the noise of their rows, as if more rows averaged none of it out, and the noise of the current rows; where they are shorter, the shortest stretches
 are taken to lie further apart by the root of the ratio, as if rows of one day had nothing in common. Both err on the
 careful side.
 """
@@ -36,6 +36,7 @@ from evergreen.drift.tails import t_tail
 SHRINKAGE = 4  # stretches' worth of weight for the median spread over the columns
 MIN_SPREAD = 0.05  # of ln T; columns that never move have none
 KS_NOISE = 0.832  # geometric mean of Kolmogorov's distribution
+MANY = 20  # stretches that know their spread well; rows that are longer than any stretch need no longer ones
 USUAL = 0.05  # chance that an ordinary stretch lies further away than what is called usual
 
 
@@ -116,7 +117,8 @@ def level_for(levels: Sequence[Level], rows: int, noise: Callable[[float], float
         noise: what rows drawn at random would make of a stretch of so many rows.
         rates: whether the levels are of signed differences of rates, not of logarithms of distances.
     """
-    level = min(levels, key=lambda one: abs(math.log(one.rows / rows)))
+    known = [one for one in levels if one.independent >= MANY] if rows > 2 * levels[-1].rows else []
+    level = min(known or levels, key=lambda one: abs(math.log(one.rows / rows)))
     if level.rows > rows:
         change = math.log(level.rows / rows) / 2
     else:
