@@ -14,9 +14,9 @@ of neighbours.
 
 Distances shrink with the number of rows, so that length matters. Current rows are held against stretches of about
 their length. Where they are longer than any, against what the longest stretches of which there are many have beyond
-the noise of their rows, as if more rows averaged none of it out, and the noise of the current rows; where they are shorter, the shortest stretches
-are taken to lie further apart by the root of the ratio, as if rows of one day had nothing in common. Both err on the
-careful side.
+the noise of their rows, as if more rows averaged none of it out, and the noise of the current rows; where they are
+shorter, the shortest stretches are taken to lie further apart by the root of the ratio, as if rows of one day had
+nothing in common. Both err on the careful side.
 """
 
 import math
