@@ -11,7 +11,7 @@ columns take milliseconds, and its probabilities are the ratio of the two densit
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,9 @@ import numpy as np
 import pyarrow as pa
 
 from evergreen.data.arrays import from_numbers
+from evergreen.data.labels import label_text, spell_label
 from evergreen.data.rows import row_digests
+from evergreen.data.schema import FEATURE_KINDS
 from evergreen.drift.passes import spread_rows
 from evergreen.settings import DriftSettings
 
@@ -124,15 +126,15 @@ class DeepDrift:
     """The classifier's verdict.
 
     Attributes:
-        auc, z: of rows it had not seen; 0.5 and 0 where there is no difference.
+        auc, z: of rows it had not seen; 0.5 and 0 where there is no difference, None where it could not learn.
         limit: the least AUC that is material (`drift.min_auc`).
         rows: of reference and current that it learned from.
         columns: those that separate, strongest first: "name", and "importance" as a share of all they add to the AUC.
     """
 
     verdict: str
-    auc: float
-    z: float
+    auc: float | None
+    z: float | None
     limit: float
     rows: tuple[int, int]
     columns: tuple[dict[str, Any], ...]
@@ -153,9 +155,42 @@ def read_rows(table: "Table", names: Sequence[str], window: "Window | None" = No
     return pa.table(columns).unify_dictionaries().to_pandas()
 
 
-def compare_rows(reference: "pd.DataFrame", current: "pd.DataFrame", settings: DriftSettings, seed: int) -> DeepDrift:
-    """Whether new rows can be told from old ones, surely and materially, and by which columns."""
-    domain = fit_domain_classifier(reference, current, seed)
+def compare_rows(
+    reference: "pd.DataFrame", current: "pd.DataFrame", kinds: Mapping[str, str], settings: DriftSettings, seed: int
+) -> DeepDrift:
+    """Whether new rows can be told from old ones, surely and materially, and by which columns.
+
+    Columns are read as what `kinds` says they are, however a file keeps them: a category 1 is the category 1.0, and
+    true is 1. Only numbers, categories and booleans are looked at.
+    """
+    names = [name for name, kind in kinds.items() if kind in FEATURE_KINDS and name in reference and name in current]
+    rows = len(reference), len(current)
+    if not names or min(rows) < FOLDS:
+        lacking = (
+            "there is no number, category or boolean in both tables"
+            if not names
+            else f"there are {rows[0]:,} and {rows[1]:,}, and it takes at least {FOLDS} of each to learn from"
+        )
+        reason = f"A classifier can't be asked to tell new rows from old ones: {lacking}."
+        return DeepDrift("not_enough_evidence", None, None, settings.min_auc, rows, (), (reason,))
+    before, after = (_read_as({name: kinds[name] for name in names}, frame) for frame in (reference, current))
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=1, user_api="openmp"):  # with so few rows threads would wait for each other
+        return _judge_rows(fit_domain_classifier(before, after, seed), settings, seed)
+
+
+def _read_as(kinds: Mapping[str, str], frame: "pd.DataFrame") -> "pd.DataFrame":
+    """The columns of these kinds: numbers as float64, labels in their one spelling."""
+    import pandas as pd
+
+    found = {
+        name: _numbers(frame[name]) if kind == "number" else label_text(frame[name]) for name, kind in kinds.items()
+    }
+    return pd.DataFrame(found, index=frame.index)
+
+
+def _judge_rows(domain: Domain, settings: DriftSettings, seed: int) -> DeepDrift:
     counts = np.bincount(domain.rows.is_current[domain.rows.fold >= 0], minlength=2)
     rows = int(counts[0]), int(counts[1])
     columns: tuple[dict[str, Any], ...] = ()
@@ -257,7 +292,7 @@ def _numbers(values: "pd.Series[Any]") -> np.ndarray:
 
 def _codes(values: "pd.Series[Any]") -> np.ndarray:
     """Labels as numbers, the most frequent first; labels beyond the 254th share one."""
-    words = values.map(str, na_action="ignore").astype(object)
+    words = values.map(spell_label, na_action="ignore").astype(object)
     counts = words.value_counts()
     ranked = sorted(counts.index, key=lambda word: (-counts[word], word))
     code = {word: float(min(rank, NAMED_LABELS)) for rank, word in enumerate(ranked)}

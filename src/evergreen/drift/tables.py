@@ -1,7 +1,7 @@
 """Two tables, or profiles that were taken of them, held against each other, with no model in between."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,8 +57,8 @@ def compare_tables(
         outcomes = compare_profiles(_part(before, [target]), _part(after, [target]), settings.drift)
     quality = (*_incomparable(columns), *_extra(before, _names_of(current)))
     related = compare_relations(before.relations, after.relations, settings.drift, features)
-    comparable = [column.name for column in columns if column.kind in FEATURE_KINDS and column.status != "invalid"]
-    deep = _look_deeper(reference, current, comparable, settings) if settings.drift.deep else None
+    kinds = {column.name: column.kind for column in columns if column.status != "invalid"}
+    deep = _look_deeper(reference, current, kinds, settings) if settings.drift.deep else None
     return conclude(
         before,
         after,
@@ -72,7 +72,7 @@ def compare_tables(
 
 
 def _look_deeper(
-    reference: Table | Profile, current: Table | Profile, names: Sequence[str], settings: Settings
+    reference: Table | Profile, current: Table | Profile, kinds: Mapping[str, str], settings: Settings
 ) -> "DeepDrift | None":
     """What a classifier finds in the rows; None where there are none, but a profile."""
     from evergreen.drift.deep import compare_rows, read_rows
@@ -80,8 +80,9 @@ def _look_deeper(
     if isinstance(reference, Profile) or isinstance(current, Profile):
         logger.warning("drift.deep looks at rows, and a profile has none: only columns and pairs were compared.")
         return None
+    names = [name for name, kind in kinds.items() if kind in FEATURE_KINDS]
     before, after = (read_rows(table, names) for table in (reference, current))
-    return compare_rows(before, after, settings.drift, settings.training.seed)
+    return compare_rows(before, after, kinds, settings.drift, settings.training.seed)
 
 
 def profile_as_reference(table: Table, settings: Settings) -> Profile:

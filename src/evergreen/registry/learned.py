@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from evergreen.data.sources import Table, Window
 from evergreen.data.windows import key_from_json
 from evergreen.registry.cards import Card
-from evergreen.registry.describing import contract_of, last_key_of
+from evergreen.registry.describing import contract_of, kinds_of, last_key_of
 from evergreen.settings import Settings
 
 if TYPE_CHECKING:
@@ -19,17 +19,18 @@ logger = logging.getLogger(__name__)
 
 def look_deeper(settings: Settings, card: Card, table: Table, current: "pd.DataFrame") -> "DeepDrift | None":
     """Compare the features of new rows with those of the model's training; None where these are not in the table."""
-    from evergreen.drift.deep import FOLDS, compare_rows, read_rows
+    from evergreen.drift.deep import compare_rows, read_rows
 
-    names = [name for name in contract_of(card).features if name in current.columns]
+    contract = contract_of(card)
+    names = [name for name in contract.features if name in current.columns]
     window = learned_window(card, table)
     learned = read_rows(table, names, window) if window else None
-    if learned is None or min(len(learned), len(current)) < FOLDS:
+    if learned is None or len(learned) == 0:
         logger.warning(
             "The rows that the live model learned from are not in the table: drift.deep has nothing to show."
         )
         return None
-    return compare_rows(learned, current[names], settings.drift, settings.training.seed)
+    return compare_rows(learned, current[names], kinds_of(contract), settings.drift, settings.training.seed)
 
 
 def learned_window(card: Card, table: Table) -> Window | None:
