@@ -1,15 +1,12 @@
 """The loop under the preset by cost, night after night: accounts, a challenger in shadow, and training what pays."""
 
-import json
-
-import jsonschema
 import pandas as pd
-from projects import PROJECT, events, journal, make_project, run, world, write_table
+from described import check_document
+from projects import events, journal, make_project, run, world, write_table
 
 import monitor
 import rollout
 
-SCHEMA = json.loads((PROJECT / "docs" / "results.schema.json").read_text())
 POLICY = 'preset = "cost"\nmin_new_rows = 200\nretrain_cost = 60\nshadow_every = 2\n'
 STEP = pd.Timedelta("10min")
 
@@ -29,7 +26,7 @@ class Nights:
     def look(self, *words):
         write_table(self.config.parent, pd.concat(self.parts))
         code, document = run(monitor, self.capsys, self.config, *words)
-        jsonschema.validate(document, SCHEMA)
+        check_document(document)
         assert code == 0, document["failure"]
         return document
 

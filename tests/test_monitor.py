@@ -7,14 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import jsonschema
 import pandas as pd
 import pytest
+from described import check_document
 from projects import PROJECT, events, journal, make_project, run, tree, world, write_table
 
 import monitor
 
-SCHEMA = json.loads((PROJECT / "docs" / "results.schema.json").read_text())
 OLD = world(3000, seed=1)
 SAME = world(3000, start="2025-02-01", seed=2)
 FLIPPED = world(3000, start="2025-02-01", seed=3, flip=True)
@@ -98,7 +97,7 @@ def test_a_shift_that_costs_nothing_trains_a_challenger_but_keeps_the_champion(p
 def test_the_result_fulfils_its_schema_and_the_reports_say_the_same(project, capsys):
     write_table(project, pd.concat([OLD, FLIPPED]))
     _, document = run(monitor, capsys, project / "config.toml")
-    jsonschema.validate(document, SCHEMA)
+    check_document(document)
     reports = project / "reports"
     assert json.loads((reports / "latest.json").read_text())["run"] == document["run"]
     for ending in ("html", "md", "json"):
@@ -483,7 +482,7 @@ def test_a_reason_to_retrain_waits_until_there_are_labels_enough_for_a_holdout(p
 def test_with_json_a_run_that_failed_shows_its_document_and_keeps_its_exit_code(project, capsys):
     write_table(project, pd.concat([OLD, SAME]).drop(columns="b"))
     code, document = run(monitor, capsys, project / "config.toml")
-    jsonschema.validate(document, SCHEMA)
+    check_document(document)
     assert (code, document["failure"]["kind"], document["model"]["version"]) == (3, "DataError", 1)
     assert "column 'b' is missing" in document["failure"]["message"]
     code, document = run(monitor, capsys, project / "config.toml", "--set", "drift.alpha=7")

@@ -7,14 +7,12 @@ import json
 import os
 from pathlib import Path
 
-import jsonschema
 import pytest
-from projects import PROJECT
+from described import check_document
 
 import monitor
 
 FOLDER = os.environ.get("EVERGREEN_DATA", "")
-SCHEMA = json.loads((PROJECT / "docs" / "results.schema.json").read_text())
 pytestmark = pytest.mark.skipif(not FOLDER, reason="EVERGREEN_DATA does not name a folder with the real tables")
 
 CREDIT_CARD = """
@@ -35,7 +33,7 @@ def run_loop(folder, capsys, data, training="", **more):
     (folder / "config.toml").write_text("\n".join(lines))
     code = monitor.main(["--config", str(folder / "config.toml"), "--json", "-q"])
     document = json.loads(capsys.readouterr().out)
-    jsonschema.validate(document, SCHEMA)
+    check_document(document)
     return code, document
 
 
