@@ -14,13 +14,17 @@ def check_document(document: dict[str, Any]) -> None:
     """It has the form that the schema asks for, and no key that the schema keeps silent about."""
     jsonschema.validate(document, SCHEMA)
     kind = "run" if "run" in document else "drift"
-    assert not set(undescribed(document, SCHEMA["$defs"][kind]))
+    silent = sorted(set(undescribed(document, SCHEMA["$defs"][kind])))
+    assert not silent, f"docs/results.schema.json does not describe {', '.join(silent)}"
 
 
 def undescribed(value: Any, node: dict[str, Any], path: str = "") -> Iterator[str]:
-    """Paths of the keys of a value that none of the forms which a node of the schema allows has a word for."""
+    """Paths of the keys of a value that none of the forms which a node of the schema allows has a word for.
+
+    An object without any properties of its own is the user's, such as the parameters of an estimator.
+    """
     forms = list(forms_of(node))
-    if isinstance(value, dict):
+    if isinstance(value, dict) and any("properties" in form or "additionalProperties" in form for form in forms):
         known: dict[str, Any] = {}
         for form in forms:
             known |= form.get("properties", {})
