@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from evergreen.training.prepare import Material
 
 logger = logging.getLogger("evergreen.continuous_training")
+WATCHED = "It is watched in shadow: what it would have saved on later labels will tell."
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,12 @@ class Retraining:
 
 @dataclass(frozen=True)
 class Shadowing:
-    """What became of a challenger that was trained to be watched; `reasons` say it in words."""
+    """What became of a challenger that was trained to be watched; `reasons` say it in words.
 
-    card: "Card"
+    `card` is None when it could not even be trained.
+    """
+
+    card: "Card | None"
     kept: bool
     reasons: tuple[str, ...]
 
@@ -132,7 +136,7 @@ def train_shadow(settings: "Settings", store: "Store", table: "Table", order: Or
 def make_challenger(settings: "Settings", store: "Store", table: "Table", order: Order) -> Attempt:
     """Read the rows, keep the newest aside, and fit on the others."""
     from evergreen.data.quality import can_answer, check_target
-    from evergreen.registry.describing import contract_of, last_key_of
+    from evergreen.registry.describing import contract_of, key_fits, last_key_of
     from evergreen.training.admission import OpenedModel
     from evergreen.training.prepare import prepare_material
 
@@ -140,7 +144,9 @@ def make_challenger(settings: "Settings", store: "Store", table: "Table", order:
     known, seen_until = None, None
     if store.live_digest():
         estimator, card = store.load_live()
-        known, seen_until = contract_of(card), last_key_of(card, table)
+        known = contract_of(card)
+        if key_fits(card, table) or not order.force:
+            seen_until = last_key_of(card, table)
         champion = OpenedModel(card.digest, estimator, known)
         check_target(table, settings.data, known)
         if order.force and not can_answer(table, known, settings.data):
@@ -232,7 +238,8 @@ def judge(
     if failed:
         return "rejected", failed
     if shown.comparison is not None and shown.comparison.winner != "challenger":
-        return "rejected", shown.comparison.reasons
+        watched = (WATCHED,) if is_undecided(settings, shown) else ()
+        return "rejected", (*shown.comparison.reasons, *watched)
     if champion is None:
         reasons: tuple[str, ...] = ("The first model: it passed the gates, and there is nothing to compare it with.",)
     elif forced:
@@ -244,12 +251,23 @@ def judge(
     return "deployed", reasons
 
 
+def is_undecided(settings: "Settings", shown: "Examination") -> bool:
+    """Whether a challenger is to be watched in shadow, because the rows at hand can't tell whether it is better."""
+    from evergreen.policy.reasons import KEEP_UNDECIDED
+
+    undecided = shown.comparison is not None and shown.comparison.winner == "undecided"
+    return undecided and settings.policy.preset in KEEP_UNDECIDED
+
+
 def carry_out(settings: "Settings", store: "Store", result: Retraining, fitted: "Fitted", order: Order) -> None:
-    """Write the decision record, then stage or deploy what won."""
+    """Write the decision record, then stage or deploy what won; what could not be decided goes to the shadow."""
     from evergreen.registry.comparisons import write_comparison
+    from evergreen.registry.shadow import keep_shadow
 
     write_comparison(store.folder, order.run, to_document(result) | {"format": 1, "run": order.run})
     if result.outcome == "rejected":
+        if is_undecided(settings, result.shown):
+            keep_shadow(store, fitted.pickle, result.card, now=order.now, run=order.run)
         return
     store.stage(fitted.pickle, result.card)
     if result.outcome == "deployed":

@@ -36,7 +36,6 @@ from evergreen.errors import ExitCode, UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
     import pandas as pd
     import pyarrow as pa
 
@@ -155,7 +154,7 @@ def detect(settings: "Settings", store: "Store", table: "Table") -> Detection:
     from evergreen.drift.verdict import conclude
     from evergreen.registry.accounts import open_account
     from evergreen.registry.describing import kinds_of, last_key_of, open_model
-    from evergreen.registry.estimating import estimate_waiting
+    from evergreen.registry.estimating import estimate_waiting, find_judged
     from evergreen.registry.learned import look_deeper
     from evergreen.scoring.predictions import predict
 
@@ -207,14 +206,9 @@ def detect(settings: "Settings", store: "Store", table: "Table") -> Detection:
         **judge_outcomes(settings, card, batch, answers, maturity),
     )
     lacking = lacks_labels(timeline, settings.data, settings.training, seen_until)
-    judged = batch.labelled & complete_rows(batch, maturity)
+    judged = find_judged(batch, answers, maturity, settings.performance.max_drop)
     account = open_account(settings, card, batch.rows(judged), answers.take(judged))
     return Detection(report, len(batch), int(batch.labelled.sum()), state, lacking, account)
-
-
-def complete_rows(batch: "Batch", maturity: "Maturity") -> "np.ndarray":
-    """Mask of the rows of the stretch whose labels are complete; none where no label has come."""
-    return batch.before(maturity.until) if maturity.labelled_rows else batch.labelled & False
 
 
 def rows_since(card: "Card", table: "Table") -> "Window | None":
@@ -245,7 +239,7 @@ def judge_outcomes(
     from evergreen.registry.describing import contract_of
     from evergreen.scoring.metrics import Score
 
-    mature = complete_rows(batch, maturity)
+    mature = batch.mature(maturity)
     judged, waiting = mature & batch.labelled, mature & ~batch.labelled
     happened = Profile.from_dict(card.target_profile or {})
     labels = batch.labels[judged]

@@ -28,7 +28,7 @@ import detect_drift
 import utils
 from continuous_training import Order, Retraining, Shadowing, retrain, train_shadow
 from detect_drift import Detection, detect
-from evergreen.errors import ExitCode
+from evergreen.errors import DataError, ExitCode, TrainingError
 
 if TYPE_CHECKING:
     from evergreen.data.sources import Table
@@ -106,15 +106,14 @@ def monitor(
     if watch and watch.rolled_back:
         detection = detect(settings, store, table)
     signals = replace(read_signals(settings, detection, watch, store, now), shadow=shadow)
-    entries = store.entries()
-    decision = decide(signals, read_past([*past_runs(entries), found_now(watch)]), settings.policy)
+    decision = decide(signals, read_past([*past_runs(store.entries()), found_now(watch)]), settings.policy)
     result = replace(result, watch=watch, detection=detection, signals=signals, decision=decision)
     if not decision.retrain:
         ready = signals.news and not signals.blocking and not decision.recommended
-        if ready and shadow_is_due(entries, settings.policy):
+        if ready and shadow_is_due(store, settings.policy):
             tell(4, "training a challenger to be watched in shadow")
             order = Order(run, now, "to be watched in shadow", ACTOR, workshop=workshop)
-            return replace(result, shadowing=train_shadow(settings, store, table, order))
+            return replace(result, shadowing=try_shadow(settings, store, table, order))
         return result
     tell(4, "training a challenger: " + " ".join(decision.reasons))
     order = Order(run, now, " ".join(decision.reasons), ACTOR, workshop=workshop)
@@ -135,6 +134,18 @@ def train_first(
         until = first_stretch(read_timeline(table, settings.data), settings.training.first_share).stop
     order = Order(f"{run}.first", now, "the first model", ACTOR, until=until, workshop=workshop)
     return retrain(settings, store, table, order)
+
+
+def try_shadow(settings: "Settings", store: "Store", table: "Table", order: Order) -> Shadowing:
+    """Train a challenger for the shadow; one that can't be trained is told, and spoils nothing else of the night."""
+    from evergreen.registry.shadow import refuse_shadow
+
+    try:
+        return train_shadow(settings, store, table, order)
+    except (TrainingError, DataError) as error:
+        logger.warning("no challenger could be trained for the shadow: %s", error)
+        refuse_shadow(store, [str(error)], now=order.now, run=order.run)
+        return Shadowing(None, False, ("No challenger could be trained for the shadow.", str(error)))
 
 
 def after_loss(settings: "Settings", detection: Detection) -> "Settings":
@@ -232,7 +243,7 @@ def to_document(result: MonitorResult, settings: "Settings") -> dict[str, Any]:
         "decision": asdict(decision) if decision else None,
         "excess": cost,
         "shadow": shadow_document(shadow, shadowing.reasons if shadowing else (), settings.policy),
-        "shadow_trained": shadowing is not None,
+        "shadow_trained": shadowing is not None and shadowing.card is not None,
         "first_model": first["first_model"],
         "training": attempt["training"],
         "comparison": attempt["comparison"],

@@ -68,7 +68,11 @@ def test_by_cost_only_errors_that_cost_too_much_and_what_guards_them_count(signa
     ("signals", "preset", "expected"),
     [
         (saw(excess=excess(500.0)), "hybrid", False),
-        (saw(shadow=ShadowFinding(500.0, 900)), "hybrid", False),
+        (saw(shadow=ShadowFinding(500.0, 900)), "hybrid", True),
+        (saw(shadow=ShadowFinding(19.0, 900)), "hybrid", False),
+        (saw(shadow=ShadowFinding(500.0, 900)), "performance", True),
+        (saw(shadow=ShadowFinding(500.0, 900)), "schedule", False),
+        (saw(shadow=ShadowFinding(500.0, 900)), "naive", False),
         (saw(relations="drift"), "hybrid", True),
         (saw(relations="drift"), "drift", True),
         (saw(relations="drift"), "performance", False),

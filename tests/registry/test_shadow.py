@@ -91,29 +91,55 @@ def test_one_that_is_gone_or_was_changed_is_not_opened(store):
 
 
 def test_another_is_due_every_so_many_runs_with_news(store):
-    assert not shadow_is_due(store.entries(), COST)
+    assert not shadow_is_due(store, COST)
     due = []
     for hours in range(1, 5):
         night(store, hours)
-        due.append(shadow_is_due(store.entries(), COST))
+        due.append(shadow_is_due(store, COST))
     assert due == [False, False, True, True]
     keep(store, "shadow", 5)
     night(store, 5)
     night(store, 6, news=False)
-    assert not shadow_is_due(store.entries(), COST)
+    assert not shadow_is_due(store, COST)
     night(store, 7)
-    assert not shadow_is_due(store.entries(), COST)
+    assert not shadow_is_due(store, COST)
     night(store, 8)
-    assert shadow_is_due(store.entries(), COST), "three runs after the one that trained the last"
+    assert shadow_is_due(store, COST), "three runs after the one that trained the last"
     night(store, 9, retrained=True)
-    assert not shadow_is_due(store.entries(), COST)
+    assert not shadow_is_due(store, COST)
 
 
-@pytest.mark.parametrize("policy", [PolicySettings(shadow_every=1), PolicySettings(preset="cost", shadow_every=0)])
-def test_without_the_preset_by_cost_or_with_0_none_is_ever_due(store, policy):
+@pytest.mark.parametrize(
+    "policy",
+    [
+        PolicySettings(shadow_every=1),
+        PolicySettings(preset="cost", shadow_every=0),
+        PolicySettings(preset="cost", shadow_every=1, mode="advise"),
+    ],
+)
+def test_without_the_preset_by_cost_or_with_0_or_where_nothing_is_trained_none_is_ever_due(store, policy):
     for hours in range(1, 30):
         night(store, hours)
-    assert not shadow_is_due(store.entries(), policy)
+    assert not shadow_is_due(store, policy)
+
+
+def test_one_whose_file_is_gone_is_trained_again_at_once(store):
+    keep(store, "shadow", 1)
+    night(store, 1)
+    assert not shadow_is_due(store, COST)
+    forget_shadow(store)
+    assert shadow_is_due(store, COST)
+
+
+def test_the_run_that_put_a_challenger_there_does_not_end_its_time(store):
+    """Its comparison was undecided: the line of the run follows, and says that a challenger was tried."""
+    digest = keep(store, "undecided", 1)
+    night(store, 1, retrained=True, outcome="rejected")
+    night(store, 2)
+    assert shadow_on_record(store.entries()) == digest
+    night(store, 3, retrained=True, outcome="rejected")
+    night(store, 4)
+    assert shadow_on_record(store.entries()) is None
 
 
 def test_the_document_says_what_it_would_have_saved():

@@ -95,6 +95,13 @@ def test_the_more_candidates_were_tried_the_more_certain_it_must_be():
     assert "the limit is 0.0025 (promotion.alpha, shared by 20 candidates)" in twenty.reasons[1]
 
 
+def test_a_gate_that_lets_in_what_is_no_worse_grows_more_certain_with_the_candidates_as_well():
+    """Lower bounds of the gain of 0.006, by hand: se = sqrt((66 - 36 / 1000) / 1000) / sqrt(1000) = 0.0081."""
+    one, two = (compare_counts(1000, 36, 30, gate="non_inferior", candidates=candidates) for candidates in (1, 3))
+    assert (one.winner, two.winner) == ("challenger", "undecided")
+    assert "with 98.33% certainty (3 candidates share promotion.alpha) it gains at least -0.0113" in two.reasons[1]
+
+
 def test_relative_metrics_gain_a_share_of_the_champions_score():
     random = np.random.default_rng(0)
     truth = random.normal(size=2000)

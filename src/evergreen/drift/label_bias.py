@@ -61,6 +61,19 @@ def labels_biased(labelled: np.ndarray, unlabelled: np.ndarray, max_drop: float 
     return LabelBias(ks, MIN_KS, p_value, share, ks >= MIN_KS and p_value < ALPHA and share >= max_drop)
 
 
+def chosen_with_bias(answers: Predictions, labelled: np.ndarray, stretch: np.ndarray, max_drop: float) -> bool:
+    """Whether the labelled rows of a stretch are another choice than those that wait, by what a model says of them.
+
+    Args:
+        answers: of the model for all rows.
+        labelled, stretch: (n,) bool, which rows have their label, and which are looked at.
+    """
+    judged, waiting = stretch & labelled, stretch & ~labelled
+    if not judged.any() or not waiting.any():
+        return False
+    return labels_biased(model_scores(answers.take(judged)), model_scores(answers.take(waiting)), max_drop).biased
+
+
 def model_scores(predictions: Predictions) -> np.ndarray:
     """What a model says of rows as numbers, (n,) or (n, k): probabilities, predicted values, or class indicators."""
     if not predictions.classes:

@@ -10,7 +10,9 @@ from evergreen.verdicts import calls_for_retraining
 
 SEVERITIES = ("minor", "moderate", "major")
 SURE = 1.5  # standard errors that the excess must reach, whatever it costs: less is noise
+KEEP_UNDECIDED = ("hybrid", "cost", "performance")  # presets that watch, in shadow, what could not be decided
 LATE_RUNS = 10  # labels that are later than this many runs can't warn in time
+ON_ESTIMATES = ("hybrid", "cost")  # presets that act on what the model is estimated to be worth
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Reason:
 def find_reasons(signals: Signals, settings: PolicySettings, backoff: int = 1) -> tuple[Reason, ...]:
     """The sound reasons to retrain under the preset; empty when there is none."""
     own = _excess_reasons(signals, settings, backoff) if settings.preset == "cost" else []
+    own += _shadow_reasons(signals, settings) if settings.preset in KEEP_UNDECIDED else []
     return (
         *(Reason(text) for text in own),
         *(
@@ -45,20 +48,24 @@ def excess_limit(excess: Excess, backoff: int, settings: PolicySettings) -> floa
 
 
 def _excess_reasons(signals: Signals, settings: PolicySettings, backoff: int) -> list[str]:
-    reasons = []
-    excess, shadow, price = signals.excess, signals.shadow, settings.retrain_cost
-    if excess and excess.total >= excess_limit(excess, backoff, settings):
-        after = f", times {backoff} after retrainings that brought no gain" if backoff > 1 else ""
-        reasons.append(
-            f"Errors beyond those of a fresh model have cost {excess.total:.3g} on {excess.rows:,} rows; "
-            f"a retraining costs {price:g} (policy.retrain_cost){after}."
-        )
-    if shadow and shadow.advantage >= price:
-        reasons.append(
-            f"The challenger in shadow would have saved {shadow.advantage:.3g} on {shadow.rows:,} rows; "
-            f"a retraining costs {price:g} (policy.retrain_cost)."
-        )
-    return reasons
+    excess = signals.excess
+    if not excess or excess.total < excess_limit(excess, backoff, settings):
+        return []
+    after = f", times {backoff} after retrainings that brought no gain" if backoff > 1 else ""
+    return [
+        f"Errors beyond those of a fresh model have cost {excess.total:.3g} on {excess.rows:,} rows; "
+        f"a retraining costs {settings.retrain_cost:g} (policy.retrain_cost){after}."
+    ]
+
+
+def _shadow_reasons(signals: Signals, settings: PolicySettings) -> list[str]:
+    shadow = signals.shadow
+    if not shadow or shadow.advantage < settings.retrain_cost:
+        return []
+    return [
+        f"The challenger in shadow would have saved {shadow.advantage:.3g} on {shadow.rows:,} rows; "
+        f"a retraining costs {settings.retrain_cost:g} (policy.retrain_cost)."
+    ]
 
 
 def _drift_reasons(signals: Signals, settings: PolicySettings) -> list[str]:
@@ -128,7 +135,7 @@ TRIGGERS: tuple[tuple[Find, tuple[str, ...]], ...] = (
     (_drift_reasons, ("hybrid", "drift")),
     (_performance_reasons, ("hybrid", "performance")),
     (_severe_reasons, ("cost",)),
-    (_estimate_reasons, ("hybrid", "cost")),
+    (_estimate_reasons, ON_ESTIMATES),
     (_unlabelled_drift_reasons, ("cost",)),
     (_age_reasons, ("hybrid", "schedule", "cost", "naive")),
     (_volume_reasons, ("hybrid", "volume")),

@@ -21,6 +21,7 @@ from evergreen.scoring.predictions import Predictions
 from evergreen.scoring.row_costs import DecisionCost, plain_costs
 from evergreen.settings import Settings
 
+UNITS = {"wrong": "wrong decisions", "error": "errors of the best constant", "cost": "cost"}
 KEPT_AS = {"wrong": "accuracy", "cost": "cost"}  # how cards that don't tell the cost of a decision tell it after all
 
 
@@ -91,6 +92,7 @@ def excess_document(excess: Excess, account: Account, limit: float | None, backo
     since = key_to_json(to_key(account.keys[excess.since])) if excess.rows else None
     return {
         "total": excess.total,
+        "unit": UNITS[account.kind],
         "standard_error": excess.standard_error,
         "limit": limit,
         "reference_loss": excess.reference_loss,
@@ -120,9 +122,16 @@ def counted_from(entries: Sequence[Entry]) -> str | int | None:
 
 
 def window_ends(keys: np.ndarray, runs: Sequence[Mapping[str, Any]]) -> list[int]:
-    """Position after the last row that each of the runs had judged, for rows with these keys."""
-    judged = [key_from_json(run["judged_until"]) for run in runs if run.get("judged_until") is not None]
-    return [int(np.searchsorted(keys, np.asarray(key, dtype=keys.dtype), "right")) for key in judged]
+    """Position after the last row that each of the runs had judged, for rows with these keys.
+
+    0 where a run told it in another way, by time or by row number, than these rows do.
+    """
+    judged = [run["judged_until"] for run in runs if run.get("judged_until") is not None]
+    return [_place_after(keys, key) if isinstance(key, str) == (keys.dtype.kind == "M") else 0 for key in judged]
+
+
+def _place_after(keys: np.ndarray, key: str | int) -> int:
+    return int(np.searchsorted(keys, np.asarray(key_from_json(key), dtype=keys.dtype), "right"))
 
 
 def _ancestors(store: Store, entries: Sequence[Entry], card: Card, kind: str, unit: float) -> list[float]:
@@ -140,11 +149,13 @@ def _ancestors(store: Store, entries: Sequence[Entry], card: Card, kind: str, un
 def label_lag(runs: Sequence[Mapping[str, Any]], judged_until: str | int | None, newest: Any) -> int:
     """Runs with new rows, this one among them, whose newest rows are still without complete labels.
 
+    Runs of the time before the table got, or lost, its times are passed over: rows of theirs can't be placed.
+
     >>> runs = [{"news": True, "table": {"newest": newest}} for newest in (10, 20, 30)]
     >>> label_lag(runs, 15, 40)
     3
     """
     seen = [(run.get("table") or {}).get("newest") for run in runs if run.get("news")]
-    keys = [key_from_json(key) for key in (*seen, newest) if key is not None]
-    judged: Any = key_from_json(judged_until)
+    keys = [key_from_json(key) for key in (*seen, newest) if key is not None and type(key) is type(newest)]
+    judged: Any = key_from_json(judged_until) if type(judged_until) is type(newest) else None
     return sum(judged is None or key > judged for key in keys)

@@ -9,8 +9,15 @@ from evergreen.data.batches import Batch
 from evergreen.data.schema import conform
 from evergreen.data.sources import Table
 from evergreen.data.windows import Maturity, key_to_json, to_key
-from evergreen.drift.estimation.estimate import Estimate, estimate_performance, no_estimate, score_newest
+from evergreen.drift.estimation.estimate import (
+    MAX_ROWS,
+    MIN_REFERENCE,
+    Estimate,
+    estimate_performance,
+    no_estimate,
+)
 from evergreen.drift.estimation.track import ScoredEstimate
+from evergreen.drift.label_bias import chosen_with_bias
 from evergreen.registry.cards import Card
 from evergreen.registry.holdout import read_holdout
 from evergreen.registry.journal import Entry
@@ -19,6 +26,8 @@ from evergreen.scoring.metrics import metric_named
 from evergreen.scoring.predictions import Predictions, predict
 from evergreen.settings import Settings
 from evergreen.training.admission import OpenedModel
+
+PARTS = ("labels", "labelled", "keys")  # of a batch, beside its frame
 
 
 def estimate_waiting(
@@ -44,17 +53,19 @@ def estimate_waiting(
     metric, positive = metric_named(settings.performance, card.task, settings.root), card.positive or None
     mature = batch.mature(maturity)
     scored = score_due(entries, card.digest, batch, answers, metric, settings, positive)
+    judged = find_judged(batch, answers, maturity, settings.performance.max_drop)
     asked = find_waiting(batch, mature)
     if not asked.any():
         return None, scored
     track = (*read_scored(entries), *scored)
     holdout, lacking = read_holdout(card, table, settings.data)
-    waiting, judged = batch.rows(asked), mature & batch.labelled
-    if holdout is None or not len(holdout):
-        found = no_estimate(settings.performance, card.task, len(waiting), lacking, track, settings.root)
+    waiting = batch.rows(asked)
+    known, said = join_known(holdout, model, card, batch.rows(judged), answers.take(judged))
+    if holdout is None and len(known) < MIN_REFERENCE:
+        since = f", and {len(known):,} of {MIN_REFERENCE:,} labelled rows have come since" if len(known) else ""
+        found = no_estimate(settings.performance, card.task, len(waiting), lacking + since, track, settings.root)
     else:
-        answered = (holdout, batch.rows(judged), waiting), (answers.take(judged), answers.take(asked))
-        found = _estimate(settings, model, card, *answered, track)
+        found = _estimate(settings, model, card, (known, waiting), (said, answers.take(asked)), track)
     if table.current is not None and not table.time:
         found = replace(found, content=digest_of_rows(waiting, settings))
     start, stop = (key_to_json(to_key(waiting.keys[place])) for place in (0, -1))
@@ -65,30 +76,60 @@ def _estimate(
     settings: Settings,
     model: OpenedModel,
     card: Card,
-    rows: tuple[Batch, Batch, Batch],
+    rows: tuple[Batch, Batch],
     answers: tuple[Predictions, Predictions],
     track: Sequence[ScoredEstimate],
 ) -> Estimate:
-    """The estimate from the holdout, the rows since with their labels, and those that wait for them."""
-    holdout, judged, waiting = rows
-    metric, positive = metric_named(settings.performance, card.task, settings.root), card.positive or None
-    features = conform(holdout.frame, model.contract)
-    known = predict(model.estimator, features, card.task, model.contract.classes)
-    labels = np.concatenate([holdout.labels, judged.labels])
+    """The estimate from the rows whose labels are known, for those that wait for them."""
+    known, waiting = rows
     return estimate_performance(
-        features,
-        known,
-        holdout.labels,
+        conform(known.frame, model.contract),
+        answers[0],
+        known.labels,
         conform(waiting.frame, model.contract),
         answers[1],
         settings=settings.performance,
         task=card.task,
-        positive=positive,
+        positive=card.positive or None,
         track=track,
-        carried=score_newest(metric, labels, join_answers(known, answers[0]), len(waiting), positive),
+        baseline=_baseline_of(card, settings),
         root=settings.root,
         seed=settings.training.seed,
     )
+
+
+def _baseline_of(card: Card, settings: Settings) -> float | None:
+    """What the model has shown on the rows it was admitted on; None where it may have learned them."""
+    score = card.baseline.get(metric_named(settings.performance, card.task, settings.root).name)
+    return None if score is None or card.training.get("baseline_may_be_in_sample") else score["value"]
+
+
+def join_known(
+    holdout: Batch | None, model: OpenedModel, card: Card, judged: Batch, answers: Predictions
+) -> tuple[Batch, Predictions]:
+    """The newest labelled rows that a model was not trained on, at most 10,000, and what it says of them.
+
+    Args:
+        holdout: the rows it was admitted on; None where they are gone, or it has learned them too.
+        judged, answers: those since whose labels are complete, and its answers for them.
+    """
+    import pandas as pd
+
+    known, said = judged, answers
+    if holdout is not None:
+        shown = predict(model.estimator, conform(holdout.frame, model.contract), card.task, model.contract.classes)
+        parts = (np.concatenate([getattr(each, name) for each in (holdout, judged)]) for name in PARTS)
+        known = Batch(pd.concat([holdout.frame, judged.frame], ignore_index=True), *parts)
+        said = join_answers(shown, answers)
+    newest = np.arange(len(known))[-MAX_ROWS:]
+    return known.rows(newest), said.take(newest)
+
+
+def find_judged(batch: Batch, answers: Predictions, maturity: Maturity, max_drop: float) -> np.ndarray:
+    """Mask of the rows that a model may be judged by: labelled, mature, and no biased choice of them."""
+    mature = batch.mature(maturity)
+    biased = chosen_with_bias(answers, batch.labelled, mature, max_drop)
+    return np.zeros(len(batch), bool) if biased else mature & batch.labelled
 
 
 def find_waiting(batch: Batch, mature: np.ndarray) -> np.ndarray:

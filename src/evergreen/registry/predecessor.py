@@ -4,11 +4,11 @@ import math
 from dataclasses import dataclass
 from datetime import datetime
 
-from evergreen.data.quality import can_answer, check_target
+from evergreen.data.quality import check_target
 from evergreen.data.sources import Table
 from evergreen.registry.cards import read_card
 from evergreen.registry.comparisons import write_comparison
-from evergreen.registry.contest import find_stretch, read_contest
+from evergreen.registry.contest import can_take_part, find_stretch, read_contest
 from evergreen.registry.describing import open_model
 from evergreen.registry.journal import GOES_LIVE, Entry
 from evergreen.registry.store import Store
@@ -37,22 +37,25 @@ def watch_predecessor(
 ) -> Watch | None:
     """Compare the live model with the one before on the rows since; roll back when the predecessor is surely better.
 
-    None when there is nothing to watch: no predecessor, the live model came by hand, too few labels yet, or
-    a table that lacks what one of the two wants. There is a look in every run, so the k-th may spend only
-    alpha / k(k + 1): over all looks together the chance of going back to a model that is no better stays
+    None when there is nothing to watch: no predecessor, the live model came by hand, too few labels yet or a biased
+    choice of them, or a table that lacks what one of the two wants. There is a look in every run, so the k-th may
+    spend only alpha / k(k + 1): over all looks together the chance of going back to a model that is no better stays
     below `promotion.alpha`.
     """
     before, since, live = store.predecessor(), _entries_since_deploy(store), store.live()
     if before is None or since is None or live is None:
         return None
-    _, maturity = find_stretch(table, (live.card, read_card(store.cards_folder, before)), settings)
+    cards = live.card, read_card(store.cards_folder, before)
+    if not all(can_take_part(card, table, settings) for card in cards):
+        return None
+    _, maturity = find_stretch(table, cards, settings)
     if maturity.labelled_rows < settings.promotion.min_rows:
         return None
     (champion, card), (predecessor, older) = open_model(store), open_model(store, before)
     check_target(table, settings.data, champion.contract)
-    if not all(can_answer(table, model.contract, settings.data) for model in (champion, predecessor)):
+    rows = read_contest(table, (card, older), (champion, predecessor), settings)
+    if len(rows) < settings.promotion.min_rows:
         return None
-    rows = read_contest(table, (card, older), (champion.contract, predecessor.contract), settings)
     look = 1 + sum(entry.event == "run" and bool(entry.get("watched")) for entry in since)
     strict = settings.promotion.model_copy(update={"gate": "superior"})
     found = compare(

@@ -1,7 +1,8 @@
 """A challenger in shadow: trained like any other, never live, asked about the same rows as the live model.
 
-It has a folder of its own, apart from challengers that wait for approval. Only the last one is kept, and it is
-forgotten as soon as another model goes live or a challenger is tried: then it has said what it had to say.
+It was trained for that, or it is one whose comparison could not be decided. It has a folder of its own, apart from
+challengers that wait for approval. Only the last one is kept, and it is forgotten as soon as another model goes live
+or the next challenger is tried: then it has said what it had to say.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,6 @@ import numpy as np
 
 from evergreen import files
 from evergreen.data.batches import Batch
-from evergreen.data.quality import can_answer
 from evergreen.data.sources import Table
 from evergreen.drift.excess import ShadowFinding, weigh_shadow
 from evergreen.errors import IntegrityError
@@ -22,7 +22,7 @@ from evergreen.registry import cards
 from evergreen.registry.accounts import open_account, runs_since_live, window_ends
 from evergreen.registry.backups import read_if_intact
 from evergreen.registry.cards import Card
-from evergreen.registry.contest import read_contest
+from evergreen.registry.contest import can_take_part, read_contest
 from evergreen.registry.describing import contract_of, open_model
 from evergreen.registry.journal import GOES_LIVE, Entry
 from evergreen.registry.store import Store
@@ -68,25 +68,39 @@ def forget_shadow(store: Store) -> None:
 
 def shadow_on_record(entries: Sequence[Entry]) -> str | None:
     """The digest of the challenger in shadow; None when there is none, or its time is over."""
+    tried = None  # the last run that tried a challenger: its line follows what it did, so the shadow may be its own
     for entry in reversed(entries):
-        if entry.event in GOES_LIVE or (entry.event == "run" and entry.get("retrained")):
+        if entry.event in GOES_LIVE:
             return None
         if entry.event == EVENT:
-            return entry.get("digest")
+            return entry.get("digest") if tried in (None, entry.get("run")) else None
+        if entry.event == "run" and entry.get("retrained"):
+            tried = tried or entry.get("run")
     return None
 
 
-def shadow_is_due(entries: Sequence[Entry], policy: PolicySettings) -> bool:
-    """Whether so many runs with news have passed that another challenger is to be trained for the shadow.
+def shadow_is_due(store: Store, policy: PolicySettings) -> bool:
+    """Whether another challenger is to be trained for the shadow: so many runs with news have passed, or it is gone.
 
-    The run that trained the one before is the first of them: its line follows what it did.
+    The run that trained the one before is the first of them: its line follows what it did. A mode that never
+    retrains has no use for one.
     """
+    if policy.preset != "cost" or policy.shadow_every == 0 or policy.mode == "advise":
+        return False
+    entries = store.entries()
+    digest = shadow_on_record(entries)
+    if digest is not None and not _pickle_of(store, digest).exists():
+        return True
     passed = 0
     for entry in reversed(entries):
         if entry.event in (EVENT, *GOES_LIVE) or (entry.event == "run" and entry.get("retrained")):
             break
         passed += entry.event == "run" and bool(entry.get("news"))
-    return policy.preset == "cost" and policy.shadow_every > 0 and passed >= policy.shadow_every
+    return passed >= policy.shadow_every
+
+
+def _pickle_of(store: Store, digest: str) -> Path:
+    return cards.card_path(shadow_folder(store), digest).with_suffix(".pkl")
 
 
 def open_shadow(store: Store) -> Shadow | None:
@@ -95,7 +109,7 @@ def open_shadow(store: Store) -> Shadow | None:
     if digest is None:
         forget_shadow(store)
         return None
-    content = read_if_intact(cards.card_path(shadow_folder(store), digest).with_suffix(".pkl"), digest)
+    content = read_if_intact(_pickle_of(store, digest), digest)
     if content is None:
         return None
     try:
@@ -110,16 +124,13 @@ def watch_shadow(settings: Settings, store: Store, table: Table) -> ShadowFindin
 
     None when there is no shadow, the table lacks what it wants, or no labelled rows have come since.
     """
-    if settings.policy.preset != "cost":
-        forget_shadow(store)
-        return None
     shadow = open_shadow(store)
     if shadow is None:
         return None
     champion, card = open_model(store)
-    if not can_answer(table, shadow.model.contract, settings.data):
+    if not can_take_part(shadow.card, table, settings):
         return None
-    rows = read_contest(table, (card, shadow.card), (champion.contract, shadow.model.contract), settings)
+    rows = read_contest(table, (card, shadow.card), (champion, shadow.model), settings)
     known = {"digest": shadow.card.digest, "trained": shadow.card.created}
     costs = [_costs_of(model, rows, card, settings) for model in (champion, shadow.model)]
     ends = window_ends(rows.keys, runs_since_live(store.entries())) if len(rows) else []

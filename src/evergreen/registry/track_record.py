@@ -17,6 +17,7 @@ from evergreen.data.rows import digest_rows
 from evergreen.data.sources import Window
 from evergreen.data.windows import Timeline, find_maturity, to_key
 from evergreen.drift.estimation.track import ScoredEstimate
+from evergreen.drift.label_bias import chosen_with_bias
 from evergreen.registry.journal import Entry, past_runs
 from evergreen.scoring.metrics import Metric, sample_rows
 from evergreen.scoring.predictions import Predictions
@@ -87,7 +88,9 @@ def score_due(
     Args:
         batch, answers: the rows that the live model has not seen, and what it says of them.
     """
-    counted: list[PastEstimate | ScoredEstimate] = list(read_scored(entries))
+    counted: list[PastEstimate | ScoredEstimate] = [
+        each for each in read_scored(entries) if _still_there(each, batch, settings)
+    ]
     scored: list[ScoredEstimate] = []
     past = reversed(read_estimates(entries, model))
     for estimate in sorted(past, key=lambda each: -each.rows):  # of equally long ones the newest comes first
@@ -95,6 +98,8 @@ def score_due(
             continue
         rows = _find_rows(estimate, batch)
         if not _complete(estimate, batch, rows, settings):
+            continue
+        if chosen_with_bias(answers, batch.labelled, rows, settings.performance.max_drop):
             continue
         judged = rows & batch.labelled
         realised = metric.measure(sample_rows(batch.labels[judged], answers.take(judged), positive)).value
@@ -104,7 +109,17 @@ def score_due(
     return tuple(sorted(scored, key=lambda each: each.start))  # type: ignore[arg-type,return-value]
 
 
-def _find_rows(estimate: PastEstimate, batch: Batch) -> np.ndarray:
+def _still_there(scored: ScoredEstimate, batch: Batch, settings: Settings) -> bool:
+    """Whether a window that has been scored may have rows in this table.
+
+    Of two tables without a time the current one may be another each night, and its row numbers begin anew.
+    """
+    if not scored.content:
+        return True
+    return scored.content == digest_of_rows(batch.rows(_find_rows(scored, batch)), settings)
+
+
+def _find_rows(estimate: PastEstimate | ScoredEstimate, batch: Batch) -> np.ndarray:
     """Mask of the rows that an estimate was made for; none where its keys are of another kind."""
     if isinstance(estimate.start, str) != (batch.keys.dtype.kind == "M"):
         return np.zeros(len(batch), bool)
@@ -144,4 +159,5 @@ def _score(past: PastEstimate, realised: float, rows: int) -> ScoredEstimate:
         start=past.start,
         stop=past.stop,
         model=past.model,
+        content=past.content,
     )

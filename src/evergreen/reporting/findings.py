@@ -11,6 +11,11 @@ from evergreen.reporting.words import Document
 
 Line = tuple[str, str]
 MAX_PAIRS = 5
+EXCESS = {  # by unit
+    "wrong decisions": "{} wrong decisions more",
+    "errors of the best constant": "{} errors (each as large as without a model) more",
+    "cost": "a cost higher by {}",
+}
 
 
 def lines_about_data(drift: Document) -> Iterable[Line]:
@@ -78,10 +83,10 @@ def lines_about_cost(shown: Document) -> Iterable[Line]:
     """How much the errors have cost beyond what they should, and the challenger in shadow: preset "cost"."""
     if excess := shown.get("excess"):
         since = f" since {figures.moment(excess['since'])}" if excess.get("since") is not None else ""
+        lost = EXCESS[excess.get("unit") or "wrong decisions"].format(figures.number(excess["total"], 3))
         yield (
             "excess",
-            f"{figures.number(excess['total'], 3)} wrong decisions more than a fresh model would make{since}; "
-            f"a retraining is worth {figures.number(excess['limit'], 3)}",
+            f"{lost} than with a fresh model{since}; a retraining is worth {figures.number(excess['limit'], 3)}",
         )
     if shadow := shown.get("shadow"):
         yield from (("shadow", reason) for reason in shadow.get("reasons") or [])

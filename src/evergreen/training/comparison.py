@@ -107,7 +107,7 @@ def compare_models(
         metric: which the two are judged by.
         frame: (n, …) the features of these rows, for the groups; None looks at no groups.
         candidates: how many challengers were tried on these rows, of which this is the best: the
-            more were tried, the more certain `superior` wants to be (Bonferroni).
+            more were tried, the more certain `superior` and `non_inferior` want to be (Bonferroni).
         positive: the positive class of a binary target.
         leaked_rows: how many rows were left out because a model had learned from them; for the record.
 
@@ -204,11 +204,14 @@ def _decide_non_inferior(
     """Let in what surely loses less than the margin, unless it is surely worse all the same.
 
     The bound has to be on the safe side: a rule that only asks the bare gain to lie above the margin promotes a
-    model that is 1 point worse in 45 % of comparisons on 200 rows; this one in 5 %, whatever their number.
+    model that is 1 point worse in 45 % of comparisons on 200 rows; this one in 5 %, whatever their number. Candidates
+    on the same rows share `alpha`: else the same challenger, tried often enough, would get in by luck.
     """
+    alpha = promotion.alpha / candidates
     margin = f"{_amount(promotion.min_improvement, metric)} (promotion.min_improvement)"
-    half = float(ndtri(1 - promotion.alpha)) * gain.standard_error
-    surely = f"with {1 - promotion.alpha:.0%} certainty it gains"
+    half = float(ndtri(1 - alpha)) * gain.standard_error
+    shared = f" ({candidates} candidates share promotion.alpha)" if candidates > 1 else ""
+    surely = f"with {100 * (1 - alpha):.4g}% certainty{shared} it gains"
     if gain.value + half <= 0:
         return "champion", (f"The challenger is surely worse: {surely} at most {_amount(gain.value + half, metric)}.",)
     least = f"{surely} at least {_amount(gain.value - half, metric)}"

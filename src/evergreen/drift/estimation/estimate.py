@@ -124,6 +124,7 @@ def estimate_performance(
     positive: str | None = None,
     track: Sequence[ScoredEstimate] = (),
     carried: float | None = None,
+    baseline: float | None = None,
     root: Path = Path(),
     seed: int = 0,
 ) -> Estimate:
@@ -137,6 +138,7 @@ def estimate_performance(
         reference_answers, current_answers: what the model says of both.
         track: earlier estimates whose labels have come, oldest first.
         carried: the metric on the newest labelled rows; by default on the last m rows of the reference.
+        baseline: what the drop is counted from; by default the metric on the reference.
         root: folder of the module of `cost_function`.
 
     Raises `UsageError` for a metric that can't be used.
@@ -159,7 +161,7 @@ def estimate_performance(
     base = metric.measure(known)
     if not np.isfinite(base.value):
         return _refuse(found, words.unfit_words(metric.name, base.reason))
-    found = replace(found, baseline=base.value, carried=carried)
+    found = replace(found, baseline=base.value if baseline is None else baseline, carried=carried)
     question = Question(metric.name, losses_of(metric.name, settings, root, known), known, waiting)
     if question.unfit:
         return _refuse(found, words.unfit_words(metric.name, question.unfit))

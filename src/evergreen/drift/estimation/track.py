@@ -24,6 +24,7 @@ class ScoredEstimate:
         baseline: of the model; errors of relative metrics are shares of it.
         rows: labelled rows of the window.
         start, stop: its first and last row, by time or number; `model` is the digest.
+        content: digest of the rows, where their numbers don't tell which they are.
     """
 
     metric: str
@@ -35,6 +36,7 @@ class ScoredEstimate:
     start: str | int | None = None
     stop: str | int | None = None
     model: str = ""
+    content: str = ""
 
     @property
     def error(self) -> float:
@@ -52,8 +54,8 @@ class ScoredEstimate:
 
     @staticmethod
     def from_dict(plain: Mapping[str, Any]) -> "ScoredEstimate":
-        """The record that `to_dict` wrote."""
-        return ScoredEstimate(**{each.name: plain[each.name] for each in fields(ScoredEstimate)})
+        """The record that `to_dict` wrote; an older version may have written less."""
+        return ScoredEstimate(**{each.name: plain[each.name] for each in fields(ScoredEstimate) if each.name in plain})
 
 
 @dataclass(frozen=True)

@@ -85,8 +85,8 @@ def few_rows_words(rows: int, needed: int) -> str:
 def few_labels_words(rows: int, needed: int) -> str:
     """Too few labelled rows to learn from."""
     return (
-        f"Not estimated: it takes {needed:,} labelled rows that the model was not trained on, and its holdout has "
-        f"{rows:,} (training.holdout_share, training.max_holdout)."
+        f"Not estimated: it takes {needed:,} labelled rows that the model was not trained on, and there are "
+        f"{rows:,}: its holdout (training.holdout_share, training.max_holdout) and those since."
     )
 
 
