@@ -15,13 +15,17 @@ differently than it would by itself (on AMD processors, see `utils.py`), the flo
 """
 
 import argparse
+import multiprocessing
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -46,15 +50,15 @@ def main(argv: list[str] | None = None) -> int:
     print(f"{'--help':38}{seconds:10.3f}")
     for rows in arguments.rows:
         with tempfile.TemporaryDirectory() as folder:
-            files = [write_table(Path(folder) / f"{name}.parquet", rows, seed) for seed, name in enumerate("ab")]
+            files = [apart(write_table, Path(folder) / f"{name}.parquet", rows, seed) for seed, name in enumerate("ab")]
             compare_with_floor(f"{rows:,} rows", *files, arguments.runs)
     if arguments.wide:
         with tempfile.TemporaryDirectory() as folder:
-            files = [write_wide(Path(folder) / f"{name}.parquet", seed) for seed, name in enumerate("ab")]
+            files = [apart(write_wide, Path(folder) / f"{name}.parquet", seed) for seed, name in enumerate("ab")]
             compare_with_floor("10,000 columns", *files, min(3, arguments.runs))
     if arguments.large:
         with tempfile.TemporaryDirectory() as folder:
-            reference, current = (write_large(Path(folder) / f"{blocks}.parquet", blocks) for blocks in (1, 12))
+            reference, current = (apart(write_large, Path(folder) / f"{blocks}.parquet", blocks) for blocks in (1, 12))
             against = ["--reference", save_profile(reference), "--current", str(current), "--json"]
             report("3,000,000 x 1,000, saved profile", *run_once([str(DETECT), *against]))
     return 0
@@ -73,6 +77,12 @@ def compare_with_floor(title: str, reference: Path, current: Path, runs: int) ->
     results = measure(list(commands.values()), runs)
     for name, result in zip(commands, results, strict=True):
         report(name, *result, ratio=result[0] / results[0][0])
+
+
+def apart(write: Callable[..., Path], *arguments: Any) -> Path:
+    """Written by another process: the peak of a child counts from that of its parent, which has to stay small."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(write, *arguments).result()
 
 
 def save_profile(reference: Path) -> str:

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from evergreen.data.formats import chunks as chunk_tools
+from evergreen.data.formats import columnar
 from evergreen.data.formats.chunks import Chunks
 from evergreen.data.sources import Table, Window, open_table
-from evergreen.drift import counting, passes
+from evergreen.drift import counting, passes, profile
 from evergreen.drift.counting import count_labels, gather
 from evergreen.drift.distances import ks_bounds
 from evergreen.drift.passes import cut_tasks, spread_rows
@@ -61,7 +61,7 @@ def small_tasks(monkeypatch):
     monkeypatch.setattr(passes, "RANGE_ROWS", 700)
     monkeypatch.setattr(passes, "TASK_VALUES", 1000)
     monkeypatch.setattr(counting, "BLOCK_ROWS", 97)
-    monkeypatch.setattr(chunk_tools, "PIECE_ROWS", 250)
+    monkeypatch.setattr(columnar, "PIECE_ROWS", 250)  # row groups stay apart
 
 
 @pytest.mark.parametrize("held", [10**9, 1000])
@@ -106,6 +106,20 @@ def test_a_window_is_counted_alone_however_its_rows_lie_in_the_pieces(tmp_path, 
     part = profile_table(table, KINDS, window=Window(333, 1999))
     alone = profile_table(write(tmp_path, frame[333:1999], "part.parquet"), KINDS)
     assert columns_of(part) == columns_of(alone) and part.rows == 1666
+    rows = [value for piece in table.pieces(["n"], Window(333, 1999), rows=97) for value in piece["n"].to_pylist()]
+    assert rows == frame["n"][333:1999].tolist()
+
+
+def test_the_rows_that_are_handed_over_do_not_depend_on_how_the_work_is_cut(tmp_path, monkeypatch, request):
+    monkeypatch.setattr(profile, "ROWS", 500)
+    table = write(tmp_path, make_rows(3000), row_group_size=400)
+    whole = profile_table(table, KINDS)
+    request.getfixturevalue("small_tasks")
+    table = open_table("t.parquet", DataSettings(), tmp_path)
+    against = profile_table(table, KINDS, against=whole)
+    assert len(table.chunk_rows()) == 8
+    assert against.relations.rows == 500
+    assert np.array_equal(against.relations.products, whole.relations.products)
 
 
 STORED = {
@@ -206,6 +220,7 @@ def test_cut_lists_of_categories_add_up_in_any_order(one, two, three):
         assert column.counts == sums[0].columns["x"].counts
         assert column.present == len(one + two + three)
         assert [column.counts.get(name, 0) for name in "ab"] == [(one + two + three).count(name) for name in "ab"]
+        assert all(count == (one + two + three).count(name) for name, count in column.counts.items())
 
 
 @given(st.integers(1, 3000), st.integers(1, 300))
