@@ -172,7 +172,8 @@ def check_constant(column: "Column", value: str, rows: int) -> list[Finding]:
     """
     if column.distinct == 1 or column.top_share ** (rows - 1) >= SURE:
         return []
-    text = f"column '{column.name}' is always {value}; the reference had {column.distinct} different values."
+    most = f"no value had more than {column.top_share:.0%} of the rows"
+    text = f"column '{column.name}' is always {value}; in the reference {most}."
     stuck = column.top_share < STUCK and rows > 2 * column.longest_run
     return [Finding(column.name, "constant", text, value, None, "data.exclude", stuck)]
 

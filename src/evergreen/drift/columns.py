@@ -64,6 +64,7 @@ class ColumnDrift:
         statistics: all of them by name, whatever the rule.
         distribution: shares for a chart: "edges" (numbers) or "labels" (categories), "reference", "current".
         importance: the share of the model's permutation importance, where it is known.
+        missing_drifted: whether the missing rate moved surely and materially, whatever the values did.
         moved: of a column that drifted or is watched, what moved: quantiles, labels, missing rates.
     """
 
@@ -83,6 +84,7 @@ class ColumnDrift:
     statistics: dict[str, float] | None = None
     distribution: dict[str, Any] | None = None
     importance: float | None = None
+    missing_drifted: bool = False
     moved: dict[str, Any] | None = None
     p_calibrated: float | None = None
     usual: dict[str, Any] | None = None
@@ -219,7 +221,8 @@ def _judge(
         return _result(
             column, "skipped", f"Values of kind {column.kind} are not compared; the missing rate did not move."
         )
-    return _result(column, status, _explain(column, side, status, settings) + remark, side)
+    result = _result(column, status, _explain(column, side, status, settings) + remark, side)
+    return replace(result, missing_drifted=any(one.drifted for one in sides if one.criterion.statistic == "missing"))
 
 
 def _status(sides: Sequence[Side], enough: bool, few_values: bool) -> str:

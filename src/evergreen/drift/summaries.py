@@ -15,6 +15,7 @@ import numpy as np
 BINS = 200  # error of KS at most 3.4e-4 on nine awkward shapes; divisible by 10 and 20
 DISCRETE = 20  # at most so many different values: the values are the groups, as for a category
 TAILS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0)  # edges beyond, in widths of the reference
+UNKNOWN = 5  # in 10,000: the share of values on either side that the known range of a column leaves out
 LABELS = 1000  # categories of a reference kept by name; the rest is "other"
 
 
@@ -149,7 +150,7 @@ def make_bins(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     quantiles = _distinct(finite[ranks]) if len(finite) else finite
     held = np.searchsorted(finite, quantiles, "right") - np.searchsorted(finite, quantiles)
     frequent = distinct if few else quantiles[held > len(finite) / BINS]
-    quantiles = quantiles[:0] if few else _with_tails(quantiles)
+    quantiles = quantiles[:0] if few else _with_tails(quantiles, _known_ends(finite))
     whole = frequent == np.floor(frequent)
     wide = np.minimum(np.where(whole, 0, np.abs(frequent) * 2.0**-23), np.min(np.diff(frequent), initial=np.inf) / 4)
     with np.errstate(over="ignore"):
@@ -175,11 +176,18 @@ def _first_values(values: np.ndarray, most: int) -> np.ndarray:
     return np.array(found, dtype=np.float64)
 
 
-def _with_tails(quantiles: np.ndarray) -> np.ndarray:
+def _known_ends(finite: np.ndarray) -> np.ndarray:
+    """Edges that leave 0.05 % of sorted values below and above: beyond them a value is called out of range."""
+    outside = len(finite) * UNKNOWN // 10_000
+    low, high = float(finite[outside]), float(finite[len(finite) - 1 - outside])
+    return np.array([np.nextafter(low, -np.inf), high])
+
+
+def _with_tails(quantiles: np.ndarray, ends: np.ndarray) -> np.ndarray:
     """Edges beyond the outer quantiles as well, so that values the reference never had are not all in one open bin."""
     with np.errstate(over="ignore", invalid="ignore"):
         beyond = np.array(TAILS) * (quantiles[-1] - quantiles[0])
-        edges = np.sort(np.concatenate([quantiles[0] - beyond, quantiles, quantiles[-1] + beyond]))
+        edges = np.sort(np.concatenate([quantiles[0] - beyond, quantiles, quantiles[-1] + beyond, ends]))
     return _distinct(edges[np.isfinite(edges)])
 
 

@@ -1,0 +1,95 @@
+"""What two profiles tell about the quality of the current rows: findings about the data, never called drift.
+
+The checks and their limits are those of `evergreen.data.values`; here they are made without reading a row again.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from evergreen.data.facts import WordFacts
+from evergreen.data.quality import Finding
+from evergreen.data.schema import RANGE, Column
+from evergreen.data.values import check_beyond, check_constant, check_words, expect_beyond, judge_findings
+from evergreen.drift.columns import ColumnDrift
+from evergreen.drift.profile import Profile
+from evergreen.drift.summaries import CategoryProfile, NumberProfile
+from evergreen.settings import DataSettings
+
+
+def find_missing(columns: Sequence[ColumnDrift], settings: DataSettings) -> tuple[Finding, ...]:
+    """A finding for each column whose missing rate moved surely and materially: bad data, perhaps, and drift."""
+    return judge_findings((_missing_finding(column) for column in columns if column.missing_drifted), settings)
+
+
+def _missing_finding(column: ColumnDrift) -> Finding:
+    before, now = column.missing_reference or 0.0, column.missing_current or 0.0
+    text = f"column '{column.name}': {now:.1%} of the values are missing; in the reference it was {before:.1%}."
+    return Finding(column.name, "missing_rate", text, now, before, "drift.min_missing", False)
+
+
+def check_profiles(
+    reference: Profile, current: Profile, names: Iterable[str], settings: DataSettings
+) -> tuple[Finding, ...]:
+    """Findings in the values of some columns: out of the known range, unseen categories, one value only."""
+    findings: list[Finding] = []
+    for name in names:
+        before, after = reference.columns.get(name), current.columns.get(name)
+        if before is None or after is None or not (before.present and after.present):
+            continue
+        if isinstance(before, NumberProfile) and isinstance(after, NumberProfile):
+            findings += _check_numbers(name, before, after, settings)
+        elif isinstance(before, CategoryProfile) and isinstance(after, CategoryProfile):
+            findings += _check_labels(name, before, after, settings)
+    return judge_findings(findings, settings)
+
+
+def _check_numbers(
+    name: str, reference: NumberProfile, current: NumberProfile, settings: DataSettings
+) -> list[Finding]:
+    assert current.low is not None and current.high is not None, "only columns with values are checked"
+    top = float(reference.counts.max() / reference.present)
+    if reference.low == reference.high:
+        return []  # a constant column taught no range
+    column = Column(name, "number", 0.0, distinct=2, top_share=top, longest_run=reference.present)
+    findings = []
+    if current.low == current.high and not current.non_finite:
+        findings += check_constant(column, f"{current.low:g}", current.present)
+    first, last = known_bins(reference)
+    beyond, usual = (int(part.counts[:first].sum() + part.counts[last + 1 :].sum()) for part in (current, reference))
+    known = float(reference.edges[first - 1]), float(reference.edges[last])
+    expected = expect_beyond(reference.present, usual / reference.present)
+    ends = current.low, current.high
+    return findings + check_beyond(name, known, beyond, current.present, expected, ends, settings)
+
+
+def known_bins(reference: NumberProfile) -> tuple[int, int]:
+    """The first and the last bin of the known range: outside lie at most 0.05 % of the reference on either side.
+
+    `make_bins` puts edges there; the outermost bins, open as they are, never belong to it.
+    """
+    shares = np.cumsum(reference.counts)[:-1] / reference.present
+    first = int(np.searchsorted(shares, RANGE[0], "right"))
+    last = int(np.searchsorted(shares, RANGE[1], "left"))
+    return max(first, 1), min(last, len(reference.edges) - 1)
+
+
+def _check_labels(
+    name: str, reference: CategoryProfile, current: CategoryProfile, settings: DataSettings
+) -> list[Finding]:
+    counts = [count for count in reference.counts.values() if count]
+    column = Column(
+        name,
+        reference.kind,
+        missing_share=0.0,
+        out_of_range_share=reference.other / reference.present,
+        categories=tuple(label for label, count in reference.counts.items() if count),
+        singletons=reference.singletons,
+        distinct=reference.distinct,
+        top_share=max(counts, default=0) / reference.present,
+        longest_run=reference.present,  # how long a value stays is not known from counts: then nothing is stuck
+    )
+    words = Counter({label: count for label, count in current.counts.items() if count})
+    facts = WordFacts(sum(words.values()), 0, words)
+    return check_words(column, facts, reference.present, settings) if words else []
