@@ -16,12 +16,15 @@ import numpy as np
 import pyarrow as pa
 
 from evergreen.data.arrays import to_numpy
+from evergreen.drift.counting import to_values
 from evergreen.drift.groups import count_groups
-from evergreen.drift.profile import Profile, profile_frame, profile_table, to_arrow
+from evergreen.drift.passes import count_cores, spread_rows
+from evergreen.drift.profile import Profile, profile_frame, profile_table, relate_frame, to_arrow
+from evergreen.drift.relations import ROWS, split_seasons
 from evergreen.drift.seasons import NONE, describe_seasons, find_comparable, season_of
 from evergreen.drift.steadiness import find_levels
 from evergreen.drift.stretches import cut_stretches
-from evergreen.drift.summaries import BareProfile, ColumnProfile
+from evergreen.drift.summaries import BareProfile, ColumnProfile, NumberProfile
 from evergreen.settings import DriftSettings
 
 if TYPE_CHECKING:
@@ -32,12 +35,14 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def profile_reference(table: "Table", kinds: Mapping[str, str], settings: DriftSettings, *, jobs: int = 2) -> Profile:
+def profile_reference(
+    table: "Table", kinds: Mapping[str, str], settings: DriftSettings, *, jobs: int | None = None
+) -> Profile:
     """Profile a table as a reference; with its steadiness and seasons where its rows have a time."""
     profile = profile_table(table, kinds, jobs=jobs)
     if not table.time:
         return profile
-    return with_past(profile, table.arrays, read_times(table), settings, jobs=jobs)
+    return with_past(profile, table.arrays, read_times(table), settings, jobs=jobs or count_cores())
 
 
 def profile_current(
@@ -46,10 +51,13 @@ def profile_current(
     """Profile the rows of a window on the bins of the reference: those whose season it knows, where that matters."""
     if not _compares_seasons(reference, settings):
         return profile_table(table, kinds, window=window, against=reference)
-    inside = find_comparable(read_times(table, window), reference)
+    times = read_times(table, window)
+    inside = find_comparable(times, reference)
     if inside.left_out:
         table = table.only(find_comparable(read_times(table), reference).mask)
-    return replace(profile_table(table, kinds, window=window, against=reference), seasons=inside.note)
+    profile = replace(profile_table(table, kinds, window=window, against=reference), seasons=inside.note)
+    seasons = season_of(times[inside.mask], settings.season)
+    return _relate_in_seasons(profile, lambda name: table.arrays(name, window), seasons)
 
 
 def profile_rows(
@@ -73,6 +81,25 @@ def profile_rows(
         return profile_frame(frame, kinds, against=against, source=source)
     found = find_comparable(times, against)
     return replace(profile_frame(frame[found.mask], kinds, against=against, source=source), seasons=found.note)
+
+
+def relate_rows(
+    profile: Profile,
+    frame: "pd.DataFrame",
+    times: np.ndarray,
+    settings: DriftSettings,
+    importances: Mapping[str, float] | None = None,
+) -> Profile:
+    """The profile of a reference in memory with the relations between its columns, in each season too.
+
+    Args:
+        times: shape `(rows,)`, when each row was observed, or row numbers.
+        importances: which columns to prefer when there are many.
+    """
+    related = relate_frame(profile, frame, importances)
+    if not settings.season:
+        return related
+    return _relate_in_seasons(related, lambda name: [to_arrow(frame[name])], season_of(times, settings.season))
 
 
 def with_past(
@@ -108,7 +135,28 @@ def with_past(
     steadiness = {name: levels for name, (levels, _) in studied.items() if levels}
     counted = {name: counts for name, (_, counts) in studied.items()}
     kept = describe_seasons(settings.season, seasons, counted) if settings.season else None
-    return replace(profile, steadiness=steadiness or None, seasons=kept)
+    profile = replace(profile, steadiness=steadiness or None, seasons=kept)
+    return _relate_in_seasons(profile, read, seasons) if settings.season else profile
+
+
+def _relate_in_seasons(profile: Profile, read: Callable[[str], Iterable[pa.Array]], seasons: np.ndarray) -> Profile:
+    """The profile with the relations of its columns in each season, from the values of some rows."""
+    if profile.relations is None:
+        return profile
+    rows = spread_rows(len(seasons), ROWS)
+    samples = {name: _take(read(name), rows) for name in profile.relations.names}
+    edges = {name: column.edges for name, column in profile.columns.items() if isinstance(column, NumberProfile)}
+    return replace(profile, relations=split_seasons(profile.relations, samples, edges, seasons[rows]))
+
+
+def _take(pieces: Iterable[pa.Array], rows: np.ndarray) -> np.ndarray:
+    """The values of some rows of a column as float64."""
+    taken, begin = [np.empty(0)], 0
+    for piece in pieces:
+        first, last = np.searchsorted(rows, [begin, begin + len(piece)])
+        taken.append(to_values(piece)[rows[first:last] - begin].astype(np.float64))
+        begin += len(piece)
+    return np.concatenate(taken)
 
 
 def season_note(current: Profile, **others: Profile | None) -> dict[str, Any] | None:

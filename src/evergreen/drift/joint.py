@@ -4,6 +4,9 @@ A change of correlations is judged by Fisher's z, which supposes that a pair of 
 few values, and columns whose extremes come together, are not, and their correlations scatter more: by itself the test
 alarms in half of such clean runs, for values that are rare in both in nearly all. So the scatter is measured, and
 where it is larger than Fisher's it counts.
+
+Where seasons are compared (`drift.season`), correlations are compared within each, and the differences averaged by
+where the current rows are from: z = Σ w_k (atanh r_k - atanh s_k) over the root of Σ w_k² times each one's variance.
 """
 
 from collections.abc import Collection, Sequence
@@ -23,6 +26,20 @@ if TYPE_CHECKING:
 ORDER = ("drift", "watch")
 SHOWN = 20  # pairs in a document
 NAMED = 3  # pairs in a sentence each
+SEASON_ROWS = 20  # of each sample in a season; in fewer a correlation, and how much it scatters, can't be measured
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of each pair of columns, shape `(n_pairs,)` each: two correlations, z of their change, fewest rows.
+
+    NaN where nothing can be told.
+    """
+
+    reference: np.ndarray
+    current: np.ndarray
+    z: np.ndarray
+    rows: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -87,23 +104,55 @@ def compare_relations(
 
     A pair drifted when z = (atanh r - atanh s)/√(f/(n - 3) + f/(m - 3)) is significant after correction over all
     pairs *and* the correlation moved by `drift.min_correlation`, in `drift.min_rows` rows of each sample. f is 1 as
-    in Fisher's z, or the larger of the factors by which the correlations of the two samples scatter more.
+    in Fisher's z, or the larger of the factors by which the correlations of the two samples scatter more. Where both
+    know their seasons, correlations are those within seasons, on average over the seasons of the current rows.
     """
     if reference is None or current is None:
         return None
     names = [name for name in reference.names if name in current.names and (among is None or name in among)]
-    (r, n, f), (s, m, g) = (_read_pairs(relations, names) for relations in (reference, current))
-    known = np.isfinite(r) & np.isfinite(s)
+    found = weigh_pairs(reference, current, names)
+    known = np.isfinite(found.z)
     if not known.any():
         return None
     first, second = (places[known].tolist() for places in np.triu_indices(len(names), 1))
-    variance = np.maximum(f, g) * (1 / np.maximum(n - 3, 1) + 1 / np.maximum(m - 3, 1))
-    tested = adjust_p_values(_p_values(r[known], s[known], variance[known]), settings.correction)
-    evidence = zip(r[known].tolist(), s[known].tolist(), tested.tolist(), np.minimum(n, m)[known].tolist(), strict=True)
-    pairs = [
-        _judge((names[i], names[j]), *found, settings) for i, j, found in zip(first, second, evidence, strict=True)
-    ]
+    tested = adjust_p_values([normal_tail(z) for z in found.z[known].tolist()], settings.correction)
+    told = (found.reference[known], found.current[known], tested, found.rows[known])
+    evidence = zip(first, second, *(values.tolist() for values in told), strict=True)
+    pairs = [_judge((names[i], names[j]), r, s, p_value, rows, settings) for i, j, r, s, p_value, rows in evidence]
     return _conclude(reference, current, len(names), pairs, settings)
+
+
+def weigh_pairs(reference: Relations, current: Relations, names: Sequence[str]) -> Evidence:
+    """How surely each pair of the columns named changed; within seasons where both samples know theirs."""
+    if not (reference.seasons and current.seasons):
+        (r, n, f), (s, m, g) = (_read_pairs(relations, names) for relations in (reference, current))
+        change = _fisher(r) - _fisher(s)
+        return Evidence(r, s, change / np.sqrt(_variance(n, m, np.maximum(f, g))), np.minimum(n, m))
+    pairs = len(names) * (len(names) - 1) // 2
+    total, variance, before, now, *rows = np.zeros((6, pairs))
+    for season in sorted(reference.seasons.keys() & current.seasons.keys(), key=int):
+        both = (relations.seasons[season] for relations in (reference, current))
+        (r, n, f), (s, m, g) = (_read_pairs(relations, names) for relations in both)
+        weight = np.where((np.minimum(n, m) >= SEASON_ROWS) & np.isfinite(r) & np.isfinite(s), m, 0)
+        total += weight
+        before += weight * np.nan_to_num(_fisher(r))
+        now += weight * np.nan_to_num(_fisher(s))
+        variance += weight**2 * _variance(n, m, np.maximum(f, g))
+        rows[0] += n * (weight > 0)
+        rows[1] += m * (weight > 0)
+    with np.errstate(invalid="ignore"):
+        return Evidence(
+            np.tanh(before / total), np.tanh(now / total), (before - now) / np.sqrt(variance), np.minimum(*rows)
+        )
+
+
+def _fisher(correlations: np.ndarray) -> np.ndarray:
+    return np.asarray(np.arctanh(np.clip(correlations, -NEARLY_ONE, NEARLY_ONE)))
+
+
+def _variance(n: np.ndarray, m: np.ndarray, factor: np.ndarray) -> np.ndarray:
+    """Of the difference of two z of so many rows."""
+    return np.asarray(factor * (1 / np.maximum(n - 3, 1) + 1 / np.maximum(m - 3, 1)))
 
 
 def _read_pairs(relations: Relations, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -114,11 +163,6 @@ def _read_pairs(relations: Relations, names: Sequence[str]) -> tuple[np.ndarray,
     found = relations.correlations(), relations.counts, relations.scatter_factors()
     correlations, counts, factors = (matrix[pairs][upper] for matrix in found)
     return correlations, counts, factors
-
-
-def _p_values(r: np.ndarray, s: np.ndarray, variance: np.ndarray) -> list[float]:
-    r, s = (np.clip(found, -NEARLY_ONE, NEARLY_ONE) for found in (r, s))
-    return [normal_tail(z) for z in ((np.arctanh(r) - np.arctanh(s)) / np.sqrt(variance)).tolist()]
 
 
 def _judge(

@@ -2,11 +2,12 @@
 
 Each value is replaced by the normal quantile of its place among the reference's rows (van der Waerden scores), so
 that heavy tails and outliers decide nothing: correlations of raw values alarm on nothing in 19 to 82 % of clean runs.
-What is kept of the rows are sums over pairs of columns, in whole numbers, which add up exactly in any order.
+What is kept of the rows are sums over pairs of columns, in whole numbers, which add up exactly in any order; where
+seasons are compared, those of each season too: at weekends two columns may go together that otherwise don't.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ class Relations:
         products: of the scores of i and j.
         scatter: how many times the variance of the correlation is that of Fisher's z, in hundredths, times counts.
         available: numeric columns that there were to choose from.
+        seasons: the same sums over the rows of each season, where seasons are compared.
     """
 
     names: tuple[str, ...]
@@ -44,6 +46,7 @@ class Relations:
     products: np.ndarray
     scatter: np.ndarray
     available: int
+    seasons: Mapping[str, "Relations"] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -110,6 +113,27 @@ def measure_relations(
     return Relations(tuple(known), tuple(known.values()), **sums, available=available)
 
 
+def split_seasons(
+    relations: Relations, samples: Mapping[str, np.ndarray], edges: Mapping[str, np.ndarray], seasons: np.ndarray
+) -> Relations:
+    """The relations together with those in each season.
+
+    Args:
+        samples: by column, shape `(n_rows,)` each, float64, NaN for missing; the same rows of every column.
+        edges: by column, of the bins that the scores belong to.
+        seasons: shape `(n_rows,)`, int; negative for rows of none.
+    """
+    found = [
+        _score(samples[name], edges[name], bins) for name, bins in zip(relations.names, relations.scores, strict=True)
+    ]
+    scores = np.column_stack(found)
+    parts = {
+        str(season): replace(relations, **_sum_pairs(scores[seasons == season]), seasons={})
+        for season in np.unique(seasons[seasons >= 0]).tolist()
+    }
+    return replace(relations, seasons=parts)
+
+
 def _is_varied(column: NumberProfile) -> bool:
     return bool(column.present and column.counts.max() <= MIXED * column.present)
 
@@ -134,7 +158,7 @@ def _score(values: np.ndarray, edges: np.ndarray, scores: np.ndarray) -> np.ndar
     return found
 
 
-def _sum_pairs(scores: np.ndarray) -> dict[str, np.ndarray]:
+def _sum_pairs(scores: np.ndarray) -> dict[str, Any]:
     """Counts, sums, squares, products and scatter over the complete rows of each pair, as whole numbers.
 
     float64 holds the first four exactly, whatever the order of the rows.
@@ -180,28 +204,49 @@ def merge_relations(one: Relations | None, other: Relations | None) -> Relations
         return None
     if one.names != other.names or not all(map(np.array_equal, one.scores, other.scores)):
         raise ValueError("relations by different scores can't be merged; take both against the same reference")
-    sums = {name: getattr(one, name) + getattr(other, name) for name in SUMS}
-    return replace(one, **sums)
+    sums: dict[str, Any] = {name: getattr(one, name) + getattr(other, name) for name in SUMS}
+    return replace(one, **sums, seasons=_merge_seasons(one.seasons, other.seasons))
+
+
+def _merge_seasons(one: Mapping[str, Relations], other: Mapping[str, Relations]) -> dict[str, Relations]:
+    """Season by season; none where the rows of either side were not told apart."""
+    if not one or not other:
+        return {}
+    merged = {season: merge_relations(one.get(season), other.get(season)) for season in one.keys() & other.keys()}
+    return {
+        season: merged.get(season) or one.get(season) or other[season] for season in sorted({*one, *other}, key=int)
+    }
 
 
 def relations_to_dict(relations: Relations) -> dict[str, Any]:
     """Plain JSON types; of a matrix whose columns are all the same, as without missing values, only one."""
+    seasons = {season: _sums_to_dict(part) for season, part in relations.seasons.items()}
     return {
         "columns": list(relations.names),
         "available": relations.available,
         "scores": [scores.tolist() for scores in relations.scores],
-        **{name: _folded(getattr(relations, name)) for name in ("counts", "sums", "squares")},
-        **{name: _lower(getattr(relations, name)) for name in ("products", "scatter")},
-    }
+        **_sums_to_dict(relations),
+    } | ({"seasons": seasons} if seasons else {})
 
 
 def relations_from_dict(document: Mapping[str, Any]) -> Relations:
     """The relations that `relations_to_dict` wrote, equal in every number."""
     size = len(document["columns"])
-    matrices = {name: _unfolded(document[name], size) for name in ("counts", "sums", "squares")}
-    matrices |= {name: _mirrored(document[name], size) for name in ("products", "scatter")}
     scores = tuple(np.array(scores, dtype=np.int64) for scores in document["scores"])
-    return Relations(tuple(document["columns"]), scores, **matrices, available=document["available"])
+    sums = _sums_from_dict(document, size)
+    whole = Relations(tuple(document["columns"]), scores, **sums, available=document["available"])
+    parts = document.get("seasons", {}).items()
+    return replace(whole, seasons={season: replace(whole, **_sums_from_dict(part, size)) for season, part in parts})
+
+
+def _sums_to_dict(relations: Relations) -> dict[str, Any]:
+    folded = {name: _folded(getattr(relations, name)) for name in ("counts", "sums", "squares")}
+    return folded | {name: _lower(getattr(relations, name)) for name in ("products", "scatter")}
+
+
+def _sums_from_dict(document: Mapping[str, Any], size: int) -> dict[str, Any]:
+    matrices = {name: _unfolded(document[name], size) for name in ("counts", "sums", "squares")}
+    return matrices | {name: _mirrored(document[name], size) for name in ("products", "scatter")}
 
 
 def _folded(matrix: np.ndarray) -> list[Any]:
