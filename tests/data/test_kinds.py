@@ -2,11 +2,13 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from evergreen.data.kinds import infer_kinds
 from evergreen.data.sources import table_of
 from evergreen.errors import UsageError
+from evergreen.settings import DataSettings
 
 N = 200
 RNG = np.random.default_rng(0)
@@ -44,6 +46,37 @@ def test_a_kind_is_inferred_from_type_values_and_name(name):
     values, kind = COLUMNS[name]
     table = table_of(pd.DataFrame({"other": np.zeros(N), name: values}), "rows")
     assert infer_kinds(table, {}) == {"other": "number", name: kind}
+
+
+@pytest.mark.parametrize("text", ["large_string", "dictionary"])
+def test_no_more_rows_are_looked_at_than_tell_the_kind(monkeypatch, text):
+    """Of most numbers a thousand; of what could be row numbers, identifiers or text 50,000."""
+    rows = 200_000
+    numbers = {"price": RNG.normal(size=rows), "visits": RNG.integers(0, 50, rows), "late": np.arange(rows)}
+    numbers["late"][40_000:] = 7
+    numbers["user_id"] = np.append(np.arange(2000)[::-1], np.zeros(rows - 2000))
+    words = {"plan": np.array(["basic", "plus"] * (rows // 2)), "note": np.array([f"n{n}" for n in range(rows)])}
+    data = pa.table(numbers | words)
+    for name in words:
+        stored = data[name].cast(pa.large_string()) if text == "large_string" else data[name].dictionary_encode()
+        data = data.set_column(data.column_names.index(name), name, stored)
+    table = table_of(data, "rows", DataSettings())
+    asked = {}
+    original = type(table).first_rows
+    monkeypatch.setattr(
+        type(table),
+        "first_rows",
+        lambda self, names, count, **more: (
+            asked.update(dict.fromkeys(names, count)) or original(self, names, count, **more)
+        ),
+    )
+    kinds = infer_kinds(table, {})
+    assert {name: kinds[name] for name in numbers} == dict.fromkeys(numbers, "number")
+    assert asked == {"price": 1000, "visits": 1000} | dict.fromkeys(
+        ["late", "user_id", *(words if text == "large_string" else ())], 50_000
+    )
+    assert kinds["plan"] == "category"
+    assert kinds["note"] == ("text" if text == "large_string" else "category")
 
 
 def test_a_few_rows_are_enough_for_categories_and_too_few_for_identifiers():
