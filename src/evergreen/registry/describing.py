@@ -15,6 +15,7 @@ from evergreen.data.sources import Table
 from evergreen.data.windows import key_from_json, key_to_json, to_key
 from evergreen.drift.in_time import profile_rows, relate_rows
 from evergreen.drift.outcomes import profile_answers, profile_target
+from evergreen.errors import UsageError
 from evergreen.registry.cards import Card, installed_libraries
 from evergreen.registry.journal import utc_text
 from evergreen.registry.store import Store
@@ -134,8 +135,28 @@ def contract_of(card: Card) -> Contract:
 
 
 def last_key_of(card: Card, table: Table) -> datetime | int | None:
-    """The newest row of a table that the model's training or holdout used."""
-    return last_seen(table, contract_of(card), key_from_json(card.seen_until), card.seen_current)
+    """The newest row of a table that the model's training or holdout used.
+
+    Raises `UsageError` where the card tells it by time and the table has none, or the other way round.
+    """
+    if key_fits(card, table):
+        return last_seen(table, contract_of(card), key_from_json(card.seen_until), card.seen_current)
+    now = f"data.time = '{table.time}'" if table.time else "data.time is empty"
+    before = "row numbers, data.time having been empty" if table.time else "the times of a column"
+    raise UsageError(
+        f"{table.name}: {now}, but model {card.version} knows what it has seen by {before} (up to {card.seen_until}). "
+        "Which rows are new to it can't be told: set data.time as it was, or begin anew with a model that is trained "
+        "under the new setting: python src/continuous_training.py --force"
+    )
+
+
+def key_fits(card: Card, table: Table) -> bool:
+    """Whether what a model has seen is told as the rows of a table are: by time, or by row number.
+
+    Of two tables without a time the rows themselves tell it.
+    """
+    by_content = table.current is not None and not table.time
+    return card.seen_until is None or by_content or isinstance(card.seen_until, str) == bool(table.time)
 
 
 def kinds_of(contract: Contract) -> dict[str, str]:
