@@ -169,3 +169,21 @@ def test_labels_are_late_by_the_runs_whose_newest_rows_still_lack_theirs():
     assert label_lag(runs, "2026-01-04T12:00:00", "2026-01-07T00:00:00") == 3
     assert label_lag([*runs, {"news": False, "table": None}], None, "2026-01-07T00:00:00") == 7
     assert datetime.fromisoformat("2026-01-04T12:00:00")
+
+
+def test_runs_of_the_time_before_a_table_had_times_are_passed_over():
+    runs = [{"news": True, "table": {"newest": newest}} for newest in (100, 200, "2026-01-01T00:00:00")]
+    assert label_lag(runs, "2026-01-01T00:00:00", "2026-01-02T00:00:00") == 1
+    assert label_lag(runs, 100, 300) == 2
+    assert label_lag(runs, 100, "2026-01-02T00:00:00") == 2
+    times, numbers = np.array(["2026-01-01", "2026-01-02"], "datetime64[us]"), np.arange(10)
+    assert window_ends(times, [{"judged_until": 100}, {"judged_until": "2026-01-01T00:00:00"}]) == [0, 1]
+    assert window_ends(numbers, [{"judged_until": "2026-01-01T00:00:00"}, {"judged_until": 4}]) == [0, 5]
+
+
+@pytest.mark.parametrize(
+    ("kind", "unit"), [("wrong", "wrong decisions"), ("error", "errors of the best constant"), ("cost", "cost")]
+)
+def test_the_document_names_the_unit(kind, unit):
+    account = costs_of([1, 1, 0], kind)
+    assert excess_document(accumulate_excess(account.costs, [], 0.1), account, 20.0, 1)["unit"] == unit

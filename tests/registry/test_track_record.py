@@ -153,3 +153,40 @@ def test_row_numbers_are_found_as_times_are():
 
 def test_an_old_journal_without_estimates_has_no_record():
     assert read_scored([quiet()]) == () and due([quiet()], rows_until(100)) == ()
+
+
+def test_rows_whose_labels_are_a_biased_choice_so_far_are_scored_when_the_others_have_come():
+    """Nine of ten have their label, and of the waiting ones the model says something else."""
+    batch = rows_until(400)
+    waiting = np.arange(400) % 10 == 3
+    said = Predictions(np.where(waiting, "no", "yes").astype(object), None, ("no", "yes"))
+    early = replace(batch, labelled=~waiting)
+    assert score_due([line(100, 300)], LIVE, early, said, METRICS["accuracy"], SETTINGS, None) == ()
+    assert len(score_due([line(100, 300)], LIVE, batch, said, METRICS["accuracy"], SETTINGS, None)) == 1
+
+
+def test_a_table_that_is_another_one_each_night_earns_trust_with_the_same_row_numbers():
+    scored = []
+    for night in range(5):
+        batch = rows_until(200)
+        batch = replace(batch, frame=batch.frame.assign(x=float(night)), keys=np.arange(1000, 1200))
+        content = digest_of_rows(batch.rows(np.arange(100)), SETTINGS)
+        entries = [line(0, 100, content=content, **{"from": 1000, "to": 1099})]
+        scored += due([*entries, line(900, 950, OTHER, [each.to_dict() for each in scored])], batch)
+    assert len(scored) == 5
+    assert len({each.content for each in scored}) == 5
+
+
+def test_a_table_that_only_grows_counts_its_rows_once_all_the_same():
+    batch = replace(rows_until(400), keys=np.arange(1000, 1400))
+    first = digest_of_rows(batch.rows(np.arange(0, 100)), SETTINGS)
+    both = digest_of_rows(batch.rows(np.arange(0, 200)), SETTINGS)
+    (scored,) = due([line(0, 100, content=first, **{"from": 1000, "to": 1099})], batch)
+    entries = [line(0, 200, content=both, **{"from": 1000, "to": 1199}), line(0, 9, OTHER, [scored.to_dict()])]
+    assert due(entries, batch) == ()
+
+
+def test_a_record_of_an_older_version_is_read():
+    (scored,) = due([line(100, 300)], rows_until(400))
+    old = {name: value for name, value in scored.to_dict().items() if name != "content"}
+    assert read_scored([line(0, 9, OTHER, [old])]) == (scored,)
