@@ -29,7 +29,7 @@ import numpy as np
 
 from evergreen.drift.groups import lay_out
 from evergreen.drift.profile import Profile
-from evergreen.drift.steadiness import Level, angle, group_places, groups_distance, ks_distance
+from evergreen.drift.steadiness import Level, angle, group_places, groups_distance, ks_distance, read_level
 from evergreen.drift.summaries import ColumnProfile
 from evergreen.drift.tails import t_tail
 
@@ -93,7 +93,7 @@ def _expect(
         more = [column.absent if measure == "missing" else 0 for column in (reference, current)]
         rows = current.present + more[1]
         if rows:
-            levels = [Level(int(chunks), *rest) for chunks, *rest in numbers]
+            levels = [read_level(each) for each in numbers]
             noise = _noise(measure, len(group_places(reference, levels[-1].rows)), reference.present + more[0])
             found[measure] = level_for(levels, rows, noise, rates=measure == "missing")
     return found

@@ -24,6 +24,7 @@ from evergreen.drift.relations import (
     relations_to_dict,
 )
 from evergreen.drift.seasons import merge_notes
+from evergreen.drift.steadiness import merge_steadiness
 from evergreen.drift.summaries import (
     LABELS,
     BareProfile,
@@ -163,7 +164,8 @@ def merge(one: Profile, other: Profile) -> Profile:
     """The profile of both stretches together; both must have been taken on the same bins.
 
     Exact, associative and commutative; only of categories with more labels than are kept by name the number of the
-    others becomes an upper bound. Relations are those of the rows looked at on either side.
+    others becomes an upper bound. Relations are those of the rows looked at on either side. How steady the whole is,
+    is told by the stretches of the parts that know theirs, pooled by length.
     """
     if one.columns.keys() != other.columns.keys():
         raise ValueError("profiles of different columns can't be merged")
@@ -171,7 +173,8 @@ def merge(one: Profile, other: Profile) -> Profile:
     relations = merge_relations(one.relations, other.relations)
     rows = one.rows + other.rows
     seasons = merge_notes(one.seasons, other.seasons)
-    return replace(one, columns=columns, rows=rows, steadiness=None, seasons=seasons, relations=relations)
+    steadiness = merge_steadiness(one.steadiness, other.steadiness)
+    return replace(one, columns=columns, rows=rows, steadiness=steadiness, seasons=seasons, relations=relations)
 
 
 def _numbers_of(profile: Profile | None, names: Iterable[str]) -> dict[str, NumberProfile]:

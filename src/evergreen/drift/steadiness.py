@@ -4,7 +4,8 @@ The rows of a reference are cut into stretches of time (`stretches`), and the di
 reference is measured, at several lengths. `calibration` judges by them.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,8 @@ MIN_EXPECTED = 5  # rows of a category in a stretch; rarer ones are taken togeth
 RESOLUTION = 0.5  # of a row: a distance of 0 counts as this much, because there is no logarithm of 0
 MAX_CORRELATION = 0.9
 LONGER = 1.2  # a length is worth keeping when it is so much longer than the one before
+
+Known = Mapping[str, Mapping[str, Sequence[Sequence[float]]]]  # by column and measure its levels, as JSON keeps them
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,49 @@ def _to_lists(levels: Sequence[Level]) -> list[list[float]]:
         [one.chunks, *(float(f"{number:.5g}") for number in (one.rows, one.mean, one.spread, one.independent))]
         for one in kept
     ]
+
+
+def merge_steadiness(one: Known | None, other: Known | None) -> Known | None:
+    """What two parts of a reference know of their stretches, together.
+
+    The stretches of either are stretches of the whole. Levels of about one length are pooled; what only one part knows
+    is kept, because a part added later mustn't make ordinary days look like drift.
+    """
+    if not one or not other:
+        return one or other or None
+    return {name: _merge_measures(one.get(name, {}), other.get(name, {})) for name in {**one, **other}}
+
+
+def _merge_measures(
+    one: Mapping[str, Sequence[Sequence[float]]], other: Mapping[str, Sequence[Sequence[float]]]
+) -> dict[str, list[list[float]]]:
+    return {measure: _merge_levels(one.get(measure, []), other.get(measure, [])) for measure in {**one, **other}}
+
+
+def _merge_levels(one: Sequence[Sequence[float]], other: Sequence[Sequence[float]]) -> list[list[float]]:
+    merged: list[Level] = []
+    for level in sorted((read_level(numbers) for numbers in (*one, *other)), key=lambda level: level.rows):
+        if merged and level.rows <= LONGER * merged[-1].rows:
+            merged[-1] = _pool(merged[-1], level)
+        else:
+            merged.append(level)
+    return _to_lists(merged)
+
+
+def _pool(one: Level, other: Level) -> Level:
+    """The level of the stretches of both: their mean, and their spread around it."""
+    chunks = one.chunks + other.chunks
+    share = other.chunks / chunks
+    mean = one.mean + share * (other.mean - one.mean)
+    squares = sum((each.chunks - 1) * each.spread**2 + each.chunks * (each.mean - mean) ** 2 for each in (one, other))
+    spread = math.sqrt(squares / (chunks - 1))
+    rows = one.rows + share * (other.rows - one.rows)
+    return Level(chunks, rows, mean, spread, one.independent + other.independent)
+
+
+def read_level(numbers: Sequence[float]) -> Level:
+    """A level as JSON keeps it."""
+    return Level(int(numbers[0]), *numbers[1:])
 
 
 def _level(measure: str, distances: np.ndarray, rows: np.ndarray) -> Level:
