@@ -7,6 +7,7 @@ import report_samples as samples
 from jsonschema import Draft202012Validator
 from projects import PROJECT
 
+from evergreen.reporting.findings import lines_about_cost
 from evergreen.reporting.history import mark_since
 from evergreen.reporting.html import render_html
 from evergreen.reporting.markdown import render_markdown
@@ -58,6 +59,20 @@ def test_the_schema_knows_every_finding():
     assert set(document["drift"]["columns"][0]) <= set(schema["$defs"]["column"]["properties"])
     document["drift"]["joint"]["verdict"] = "perhaps"
     assert list(check.iter_errors(document))
+
+
+@pytest.mark.parametrize(
+    ("unit", "words"),
+    [
+        (None, "31.4 wrong decisions more than with a fresh model"),
+        ("errors of the best constant", "31.4 errors (each as large as without a model) more than with a fresh model"),
+        ("cost", "a cost higher by 31.4 than with a fresh model"),
+    ],
+)
+def test_the_excess_is_told_in_its_own_unit(unit, words):
+    document = samples.thorough()
+    document["excess"]["unit"] = unit
+    assert words in dict(lines_about_cost(document))["excess"]
 
 
 def test_names_from_the_data_stay_text_in_every_finding():
