@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 import detect_drift
@@ -12,8 +13,9 @@ from evergreen.config_file import load
 from evergreen.drift.columns import compare_profiles
 from evergreen.drift.in_time import profile_rows
 from evergreen.drift.outcomes import profile_answers, profile_target
-from evergreen.drift.profile import Profile, merge
+from evergreen.drift.profile import Profile, merge, profile_arrays
 from evergreen.drift.seasons import effective_rows, like_with_like, season_of
+from evergreen.drift.steadiness import find_levels
 from evergreen.errors import UsageError
 from evergreen.scoring.predictions import Predictions
 from evergreen.settings import DataSettings, DriftSettings, Settings
@@ -148,6 +150,18 @@ def test_nothing_comparable_is_not_enough_evidence_and_says_why():
     report = check_data_drift(rows_from(rng, 0, 5), rows_from(rng, 12, 2), settings_of(season="weekday"))
     assert (report.verdict, report.season["rows_left_out"]) == ("not_enough_evidence", 480)
     assert "None of the 480 new rows can be compared: the reference has no rows of their weekday" in str(report)
+
+
+def test_a_stretch_that_is_alone_in_its_season_tells_nothing_of_what_is_usual():
+    """Nine stretches: each with a season of its own, or all with the same two."""
+    column = profile_arrays({"x": pa.array(np.arange(5400.0) % 300)}, {"x": "number"}).columns["x"]
+    places = len(column.counts) + 1
+    alone, together = np.zeros((9, 9, places), int), np.zeros((9, 2, places), int)
+    for stretch in range(9):
+        alone[stretch, stretch, :100] = together[stretch, :, :100] = 6
+    lengths = [np.arange(9)]
+    assert find_levels(alone, lengths, column, 8) == {}
+    assert find_levels(together, lengths, column, 8)["ks"][0][:2] == [9, 1200.0]
 
 
 def test_rows_without_a_time_are_left_out():

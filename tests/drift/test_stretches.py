@@ -64,6 +64,11 @@ def test_the_order_of_rows_makes_no_difference():
     assert [a.tolist() for a in straight.lengths] == [a.tolist() for a in mixed.lengths]
 
 
+def test_rows_without_a_time_are_in_no_stretch_of_a_few_rows_either():
+    cut = cut_stretches(np.array(["2026-03-02", "NaT"], "datetime64[us]"), 8)
+    assert (cut.codes.tolist(), cut.pieces) == ([0, 1], 1)
+
+
 @pytest.mark.parametrize("rows", [0, 1, 399])
 def test_too_few_rows_are_not_cut(rows):
     assert cut_stretches(np.arange(rows), 8).lengths == ()

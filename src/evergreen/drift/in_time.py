@@ -121,7 +121,6 @@ def with_past(
         return profile
     present = np.unique(seasons[seasons != NONE])
     codes = cut.codes * len(present) + np.searchsorted(present, seasons)
-    codes[seasons == NONE] = cut.pieces * len(present)
 
     def study(name: str) -> tuple[dict[str, list[list[float]]], np.ndarray]:
         column = profile.columns[name]

@@ -42,7 +42,7 @@ def cut_stretches(times: np.ndarray, least: int) -> Stretches:
     timeless = np.isnat(times) if times.dtype.kind == "M" else np.zeros(len(times), bool)
     known = np.count_nonzero(~timeless)
     if known < MIN_ROWS * least:
-        return Stretches(np.zeros(len(times), np.int32), 1, ())
+        return Stretches(timeless.astype(np.int32), 1, ())
     if times.dtype.kind == "M":
         units = times.astype("datetime64[us]").astype(np.int64) - MONDAY
         for place in range(len(UNITS)):
