@@ -10,10 +10,11 @@ from sklearn.metrics import roc_auc_score
 
 import detect_drift
 from detect_drift import check_data_drift
-from evergreen.drift.deep import compare_rows, fit_domain_classifier, rank_auc
-from evergreen.settings import DriftSettings, Settings
+from evergreen.drift.deep import compare_rows, fit_domain_classifier, in_like_seasons, rank_auc
+from evergreen.settings import DataSettings, DriftSettings, Settings
 
 DEFAULTS = DriftSettings()
+SEASONAL = DriftSettings(season="weekday", deep=True)
 DEEP = Settings(drift=DriftSettings(deep=True))
 
 
@@ -90,6 +91,25 @@ def test_truth_values_in_one_file_and_ones_in_the_other_are_no_drift():
     rng = np.random.default_rng(6)
     before, after = ({"paid": rng.random(1000) < 0.4, "a": rng.normal(size=1000)} for _ in range(2))
     report = check_data_drift(pd.DataFrame(before), pd.DataFrame(after | {"paid": after["paid"].astype(int)}), DEEP)
+    assert (report.joint.deep.verdict, report.verdict) == ("no_drift", "no_drift")
+
+
+def test_a_mix_of_seasons_is_no_difference_and_a_change_within_them_is():
+    """At weekends values are larger; new rows are mostly from weekends."""
+    rng = np.random.default_rng(9)
+
+    def rows(days, extra=0.0):
+        at = pd.Timestamp("2026-03-02") + pd.to_timedelta(np.repeat(days, 200), unit="D")
+        return pd.DataFrame({"at": at, "a": rng.normal(size=len(at)) + 2 * (at.day_of_week >= 5) + extra})
+
+    before, after, shifted = rows(range(14)), rows([18, 19, 20, 26, 27]), rows([18, 19, 20, 26, 27], 1.0)
+    assert fit_domain_classifier(before[["a"]], after[["a"]], seed=0).auc > 0.6
+    for now, low, high in ((after, 0.0, 0.55), (shifted, 0.65, 1.0)):
+        pair = in_like_seasons(before, now, "at", "weekday")
+        shares = [frame["at"].dt.day_of_week.value_counts(normalize=True).sort_index() for frame in pair]
+        np.testing.assert_allclose(*shares, atol=0.002)
+        assert low <= fit_domain_classifier(*(frame[["a"]] for frame in pair), seed=0).auc <= high
+    report = check_data_drift(before, after, Settings(data=DataSettings(time="at"), drift=SEASONAL))
     assert (report.joint.deep.verdict, report.verdict) == ("no_drift", "no_drift")
 
 

@@ -23,6 +23,7 @@ from evergreen.data.labels import label_text, spell_label
 from evergreen.data.rows import row_digests
 from evergreen.data.schema import FEATURE_KINDS
 from evergreen.drift.passes import spread_rows
+from evergreen.drift.seasons import NONE, season_of
 from evergreen.settings import DriftSettings
 
 if TYPE_CHECKING:
@@ -153,6 +154,40 @@ def read_rows(table: "Table", names: Sequence[str], window: "Window | None" = No
             begin += len(array)
         columns[name] = pa.chunked_array(taken, taken[0].type if taken else table.types[name])
     return pa.table(columns).unify_dictionaries().to_pandas()
+
+
+def in_like_seasons(
+    reference: "pd.DataFrame", current: "pd.DataFrame", time: str, by: str
+) -> tuple["pd.DataFrame", "pd.DataFrame"]:
+    """Rows of both such that each season (of the column `time`) has the same share of either.
+
+    Otherwise the mix of seasons alone would tell the rows apart. Which rows are left out does not depend on their
+    order; those of a season that only one side has, or without a time, are.
+    """
+    frames = reference, current
+    seasons = [season_of(_utc(frame[time]), by) for frame in frames]
+    common = sorted(set(seasons[0][seasons[0] != NONE].tolist()) & set(seasons[1].tolist()))
+    rows = [np.array([np.count_nonzero(side == season) for season in common], float) for side in seasons]
+    ratio = rows[0].sum() / max(1.0, rows[1].sum())
+    most = np.minimum(rows[0], ratio * rows[1])
+    kept = [_draw_rows(frames[0], seasons[0], common, most)]
+    kept.append(_draw_rows(frames[1], seasons[1], common, most / max(ratio, 1e-12)))
+    return reference.iloc[kept[0]], current.iloc[kept[1]]
+
+
+def _draw_rows(frame: "pd.DataFrame", seasons: np.ndarray, common: Sequence[int], most: np.ndarray) -> np.ndarray:
+    """So many rows of each season, the first by their digests."""
+    order = np.argsort(row_digests(frame), kind="stable")
+    parts = [
+        order[seasons[order] == season][: round(count)] for season, count in zip(common, most.tolist(), strict=True)
+    ]
+    return np.sort(np.concatenate([np.empty(0, np.intp), *parts]))
+
+
+def _utc(values: "pd.Series[Any]") -> np.ndarray:
+    import pandas as pd
+
+    return pd.to_datetime(values, utc=True).dt.tz_localize(None).to_numpy("datetime64[us]")
 
 
 def compare_rows(

@@ -75,13 +75,16 @@ def _look_deeper(
     reference: Table | Profile, current: Table | Profile, kinds: Mapping[str, str], settings: Settings
 ) -> "DeepDrift | None":
     """What a classifier finds in the rows; None where there are none, but a profile."""
-    from evergreen.drift.deep import compare_rows, read_rows
+    from evergreen.drift.deep import compare_rows, in_like_seasons, read_rows
 
     if isinstance(reference, Profile) or isinstance(current, Profile):
         logger.warning("drift.deep looks at rows, and a profile has none: only columns and pairs were compared.")
         return None
     names = [name for name, kind in kinds.items() if kind in FEATURE_KINDS]
-    before, after = (read_rows(table, names) for table in (reference, current))
+    timed = [settings.data.time] if settings.drift.season else []
+    before, after = (read_rows(table, [*names, *timed]) for table in (reference, current))
+    if settings.drift.season:
+        before, after = in_like_seasons(before, after, settings.data.time, settings.drift.season)
     return compare_rows(before, after, kinds, settings.drift, settings.training.seed)
 
 

@@ -19,17 +19,22 @@ logger = logging.getLogger(__name__)
 
 def look_deeper(settings: Settings, card: Card, table: Table, current: "pd.DataFrame") -> "DeepDrift | None":
     """Compare the features of new rows with those of the model's training; None where these are not in the table."""
-    from evergreen.drift.deep import compare_rows, read_rows
+    from evergreen.drift.deep import compare_rows, in_like_seasons, read_rows
 
     contract = contract_of(card)
     names = [name for name in contract.features if name in current.columns]
     window = learned_window(card, table)
-    learned = read_rows(table, names, window) if window else None
+    timed = [settings.data.time] if settings.drift.season else []
+    learned = read_rows(table, [*names, *timed], window) if window else None
     if learned is None or len(learned) == 0:
         logger.warning(
             "The rows that the live model learned from are not in the table: drift.deep has nothing to show."
         )
         return None
+    if settings.drift.season:
+        learned, current = in_like_seasons(
+            learned, current[[*names, *timed]], settings.data.time, settings.drift.season
+        )
     return compare_rows(learned, current[names], kinds_of(contract), settings.drift, settings.training.seed)
 
 
