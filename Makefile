@@ -23,6 +23,7 @@ serve: $(VENV)/.ready-serve
 bench: $(VENV)/.ready-dev
 	$(RUN) benchmarks/bench_drift.py
 	$(RUN) benchmarks/bench_loop.py
+	$(RUN) benchmarks/bench_replay.py
 	$(RUN) benchmarks/bench_peers.py
 
 # What the verdicts promise, measured: an hour on two processors. EFFORT=0.05 takes minutes.

@@ -1,6 +1,6 @@
 """The choice of a policy: made on the first part, held against the rest, and not moved by luck."""
 
-from datetime import timedelta
+import tomllib
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,8 +8,9 @@ import pytest
 
 from evergreen.replay.advice import advise, choose, config_lines, spent_by_block, sureness
 from evergreen.replay.plays import Play
-from evergreen.replay.policies import Policy
+from evergreen.replay.policies import Policy, choose_policies
 from evergreen.replay.replaying import Outcome, Replayed
+from evergreen.settings import Settings
 
 BLOCKS = 60
 
@@ -30,7 +31,7 @@ def replayed(*outcomes, price=20.0, late=0):
 
 
 def test_luck_does_not_speak_against_the_preferred_preset_but_a_sure_saving_does():
-    cost, lucky, better = outcome("cost", 50, 1), outcome("drift", 49.9, 2), outcome("never", 40, 3)
+    cost, lucky, better = outcome("cost", 50, 1), outcome("drift", 49.9, 2), outcome("schedule", 40, 3)
     whole = slice(0, BLOCKS)
     assert choose([cost, lucky], 20.0, whole) is cost
     assert choose([cost, lucky, better], 20.0, whole) is better
@@ -39,9 +40,9 @@ def test_luck_does_not_speak_against_the_preferred_preset_but_a_sure_saving_does
 
 def test_a_clear_saving_in_one_part_of_the_past_decides_nothing_in_another():
     early = np.r_[np.full(30, 60.0), np.full(30, 40.0)] + np.tile([0.5, -0.5], 30)
-    cost, other = outcome("cost", early, 0), outcome("never", early[::-1], 0)
+    cost, other = outcome("cost", early, 0), outcome("schedule", early[::-1], 0)
     advice = advise(replayed(cost, other))
-    assert advice.name == "never"  # by the first part
+    assert advice.name == "schedule"  # by the first part
     assert advice.cheapest_name == "cost"
     assert advice.cost == pytest.approx(other.cost(20.0, slice(30, 60)))
     assert advice.chosen_on == advice.judged_on == 30
@@ -68,21 +69,34 @@ def test_late_labels_and_no_sure_saving_mean_that_a_schedule_is_as_good():
 @pytest.mark.parametrize(
     ("name", "lines"),
     [
-        ("cost", ("[policy]", 'preset = "cost"', "retrain_cost = 20")),
+        ("cost", ("[policy]", 'preset = "cost"', "retrain_cost = 7.0")),
         ("drift", ("[policy]", 'preset = "drift"')),
-        ("never", ("[policy]", 'mode = "advise"   # never retrains by itself')),
-        ("every-5", ("[policy]", 'preset = "volume"', "volume = 500   # the rows of 5 blocks")),
+        ("volume", ("[policy]", 'preset = "volume"', "volume = 1000")),
     ],
 )
-def test_the_lines_to_paste_are_settings(name, lines):
-    import tomllib
-
-    from evergreen.settings import Settings
-
-    found = config_lines(outcome(name, 1.0, 0), replayed())
-    assert found == lines
-    assert Settings(**tomllib.loads("\n".join(found))).data.label_delay in (None, timedelta(0))
+def test_the_lines_to_paste_are_the_settings_that_were_played(name, lines):
+    past = replayed().past
+    (played,) = choose_policies([name], Settings(), past, 7.0)
+    assert config_lines(played) == lines
+    pasted = Settings(**tomllib.loads("\n".join(lines)))
+    assert pasted.policy == Settings().policy.model_copy(update=dict(played.changes))
 
 
-def test_one_policy_alone_gives_nothing_to_choose():
+def test_where_a_person_is_asked_the_lines_say_that_nobody_was():
+    (played,) = choose_policies(["drift"], Settings(policy={"mode": "approve"}), replayed().past, 7.0)
+    assert config_lines(played) == ("[policy]", 'preset = "drift"', 'mode = "auto"')
+
+
+@pytest.mark.parametrize(("name", "words"), [("every-5", "The yardstick every-5"), ("never", "Never to retrain")])
+def test_a_yardstick_is_never_recommended_but_told_of_where_it_was_surely_cheaper(name, words):
+    presets = outcome("cost", 50, 1), outcome("drift", 52, 3)
+    cheap = advise(replayed(*presets, outcome(name, 40, 2)))
+    assert cheap.name == "cost"
+    assert cheap.cheapest_name == name
+    assert f"{words} was surely cheaper" in " ".join(cheap.reasons)
+    assert "surely cheaper" not in " ".join(advise(replayed(*presets, outcome(name, 49.8, 2))).reasons)
+
+
+def test_one_policy_alone_or_yardsticks_alone_give_nothing_to_recommend():
     assert advise(replayed(outcome("cost", 50, 1))) is None
+    assert advise(replayed(outcome("never", 50, 1), outcome("every-1", 40, 2))) is None

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import tomllib
 from dataclasses import replace as replaced
 
 import jsonschema
@@ -14,10 +15,11 @@ import monitor
 import replay as command
 from evergreen.config_file import load
 from evergreen.replay import library as libraries
+from evergreen.replay.advice import advise
 from evergreen.replay.library import Library
 from evergreen.replay.past import read_past
 from evergreen.replay.plays import find_opening, play_loop, settings_of_play, temporary_store, train_on_all
-from evergreen.replay.policies import choose_policies
+from evergreen.replay.policies import PRESETS, choose_policies
 from evergreen.replay.replaying import hindsight_optimum, replay
 
 TRAINING = "params = {max_iter = 8}\nwindow = '200'\nmin_holdout = 60\n"
@@ -300,6 +302,29 @@ def test_models_that_go_on_learning_are_not_replayed(small, capsys):
     config, _ = small
     assert command.main(["--config", str(config), "--set", "training.update=true"]) == 2
     assert "training.update=false" in capsys.readouterr().err
+
+
+def test_the_recommended_lines_play_what_was_played(small):
+    config, folder = small
+    settings, past = read(config)
+    policies = choose_policies(("performance", "naive", "cost", "every-1"), settings, past, 5.0)
+    found = replay(settings, past, policies, folder, command.run_night, retrain_cost=5.0, jobs=1)
+    advice = advise(found)
+    played = next(one.play for one in found.outcomes if one.policy.name == advice.name)
+    lines = tomllib.loads("\n".join(advice.lines))["policy"]
+    pasted = settings.model_copy(update={"policy": settings.policy.model_copy(update=lines)})
+    own = settings_of_play(pasted, past, {})
+    again = play_loop(advice.name, own, Library(folder, past), found.first, command.run_night)
+    assert told(again) == told(played)
+    assert again.live == played.live
+    assert any(night.trained for night in played.nights)
+
+
+def test_only_presets_that_act_on_estimates_make_any(small):
+    config, _ = small
+    settings, past = read(config)
+    made = {name: settings_of_play(settings, past, {"preset": name}).performance.estimate for name in PRESETS}
+    assert {name for name, estimate in made.items() if estimate == "auto"} == {"hybrid", "cost"}
 
 
 def test_policies_have_words_and_settings(small):

@@ -1,10 +1,14 @@
 """Which policy to use, learned from the first part of the past and held against the rest.
 
 A choice among many that is made and judged on the same rows flatters itself. So the choice rests on the first
-part alone, and what it cost on the rest is told beside it. The preset by cost is preferred unless another policy was
+part alone, and what it cost on the rest is told beside it. The preset by cost is preferred unless another preset was
 surely cheaper there: our own measurements on many streams speak for it, a few blocks of luck don't speak against it.
+
+Only presets are recommended, whose lines in config.toml make the live loop do what was played. Rules without eyes are
+yardsticks: no setting trains unasked on every row. Where one was surely cheaper, the reasons say so.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +16,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from evergreen.replay.past import Past
+from evergreen.replay.policies import Policy
 from evergreen.replay.replaying import Outcome, Replayed
 from evergreen.scoring.intervals import spread
 
@@ -25,12 +30,12 @@ class Advice:
     """What to use and why.
 
     Attributes:
-        name: of the policy chosen on the first part.
+        name: of the preset chosen on the first part.
         chosen_on, judged_on: numbers of blocks.
         cost, cheapest: of the choice on the rest, and of the cheapest policy there, which is `cheapest_name`.
-        alike: policies that can't be told from the choice on the whole past.
+        alike: policies, yardsticks among them, that can't be told from the choice on the whole past.
         reasons: sentences for people.
-        lines: of config.toml.
+        lines: of config.toml; with them the loop does what was played.
     """
 
     name: str
@@ -46,14 +51,15 @@ class Advice:
 
 
 def advise(replayed: Replayed) -> Advice | None:
-    """The advice; None when only one policy was played."""
+    """The advice; None when only one policy was played, or no preset."""
     rivals = [outcome for outcome in replayed.outcomes if not outcome.hindsight]
-    if len(rivals) < 2:
+    presets = [outcome for outcome in rivals if outcome.policy.watches]
+    if len(rivals) < 2 or not presets:
         return None
     price, blocks = replayed.retrain_cost, len(rivals[0].costs)
     split = max(1, round(FIRST_PART * blocks))
     first, rest, whole = slice(0, split), slice(split, blocks), slice(0, blocks)
-    chosen = choose(rivals, price, first)
+    chosen = choose(presets, price, first)
     by_rest = {outcome.policy.name: outcome.cost(price, rest) for outcome in rivals}
     best = min(rivals, key=lambda outcome: by_rest[outcome.policy.name])
     alike = [
@@ -62,15 +68,16 @@ def advise(replayed: Replayed) -> Advice | None:
         if other is not chosen and abs(sureness(other, chosen, price, whole)) < _limit(len(rivals))
     ]
     reasons = [
-        _why(chosen, rivals, price, first),
+        _why(chosen, presets, price, first),
         f"On the remaining {blocks - split} blocks, which took no part in the choice, it cost "
         f"{_amount(by_rest[chosen.policy.name])}; the cheapest there was {best.policy.title} with "
         f"{_amount(by_rest[best.policy.name])}.",
     ]
     if alike:
         reasons.append(f"This past can't tell it from: {', '.join(alike)}.")
+    reasons += _about_yardsticks(rivals, chosen, price)
     reasons += _about_late_labels(replayed, rivals, chosen, price)
-    again = choose(rivals, price, whole)
+    again = choose(presets, price, whole)
     if again is not chosen:
         reasons.append(f"The whole past, looked at with hindsight, speaks for {again.policy.title}.")
     return Advice(
@@ -83,16 +90,16 @@ def advise(replayed: Replayed) -> Advice | None:
         best.policy.name,
         tuple(alike),
         tuple(reasons),
-        config_lines(chosen, replayed),
+        config_lines(chosen.policy),
     )
 
 
-def choose(rivals: Sequence[Outcome], price: float, blocks: slice) -> Outcome:
-    """The preferred policy unless another one is surely cheaper on these blocks; then the cheapest of those."""
-    default = next((each for each in rivals if each.policy.name == PREFERRED), None)
+def choose(presets: Sequence[Outcome], price: float, blocks: slice) -> Outcome:
+    """The preferred preset unless another one is surely cheaper on these blocks; then the cheapest of those."""
+    default = next((each for each in presets if each.policy.name == PREFERRED), None)
     if default is None:
-        return min(rivals, key=lambda each: each.cost(price, blocks))
-    surer = [each for each in rivals if sureness(each, default, price, blocks) >= _limit(len(rivals))]
+        return min(presets, key=lambda each: each.cost(price, blocks))
+    surer = [each for each in presets if sureness(each, default, price, blocks) >= _limit(len(presets))]
     return min([default, *surer], key=lambda each: each.cost(price, blocks))
 
 
@@ -114,15 +121,34 @@ def _limit(policies: int) -> float:
     return float(ndtri(1 - ALPHA / max(policies - 1, 1)))
 
 
-def _why(chosen: Outcome, rivals: Sequence[Outcome], price: float, first: slice) -> str:
+def _why(chosen: Outcome, presets: Sequence[Outcome], price: float, first: slice) -> str:
     blocks, cost = first.stop, _amount(chosen.cost(price, first))
-    cheapest = min(rivals, key=lambda each: each.cost(price, first))
+    cheapest = min(presets, key=lambda each: each.cost(price, first))
     begin = f"By the first {blocks} blocks: {chosen.policy.title}, which cost {cost} there"
     if cheapest is chosen:
-        return f"{begin}, less than all others."
+        return f"{begin}, less than all other presets." if len(presets) > 1 else f"{begin}, the only preset played."
     if chosen.policy.name == PREFERRED:
         return f"{begin}; {cheapest.policy.title} cost {_amount(cheapest.cost(price, first))}, which may be luck."
     return f"{begin}, surely less than preset {PREFERRED}."
+
+
+def _about_yardsticks(rivals: Sequence[Outcome], chosen: Outcome, price: float) -> list[str]:
+    """The cheapest of the rules that were surely cheaper on the whole past, though none can be recommended."""
+    rules = [each for each in rivals if not each.policy.watches]
+    surer = [each for each in rules if sureness(each, chosen, price, slice(None)) >= _limit(len(rules) + 1)]
+    if not surer:
+        return []
+    best = min(surer, key=lambda each: each.cost(price))
+    much = f"{_amount(best.cost(price))} against {_amount(chosen.cost(price))}"
+    if not best.policy.period:
+        return [
+            f"Never to retrain was surely cheaper ({much}): at this price it has not paid on this past. "
+            'With mode = "advise" the loop goes on watching, and retrains on your word only.'
+        ]
+    return [
+        f"The yardstick {best.policy.title} was surely cheaper ({much}). It learns every row and asks no gate before "
+        f"a model goes live, so no preset does the same; training.learn_holdout and a lower retrain_cost come nearest."
+    ]
 
 
 def _about_late_labels(replayed: Replayed, rivals: Sequence[Outcome], chosen: Outcome, price: float) -> list[str]:
@@ -143,20 +169,13 @@ def late_blocks(past: Past) -> float:
     return float(middle - np.searchsorted(past.edges, past.known[middle], "right") + 1)
 
 
-def config_lines(chosen: Outcome, replayed: Replayed) -> tuple[str, ...]:
-    """What to paste into config.toml for a policy."""
-    policy, past = chosen.policy, replayed.past
-    if policy.changes is not None:
-        lines = [f'preset = "{policy.changes["preset"]}"']
-        if policy.name == "cost":
-            lines.append(f"retrain_cost = {replayed.retrain_cost:g}")
-        if policy.name == "volume":
-            lines.append(f"volume = {policy.changes['volume']}")
-        return ("[policy]", *lines)
-    if not policy.period:
-        return ("[policy]", 'mode = "advise"   # never retrains by itself')
-    rows = int(policy.period * past.edges[-1] // past.blocks)
-    return ("[policy]", 'preset = "volume"', f"volume = {rows}   # the rows of {policy.period} blocks")
+def config_lines(policy: Policy) -> tuple[str, ...]:
+    """What to paste into config.toml for a preset: all that the replay changed in `[policy]`.
+
+    >>> config_lines(Policy("cost", "preset cost", {"preset": "cost", "retrain_cost": 50.0}))
+    ('[policy]', 'preset = "cost"', 'retrain_cost = 50.0')
+    """
+    return ("[policy]", *(f"{key} = {json.dumps(value)}" for key, value in (policy.changes or {}).items()))
 
 
 def _amount(cost: float) -> str:

@@ -8,13 +8,16 @@ from typing import Any
 import numpy as np
 
 from evergreen.drift.bare_rules import find_bare
-from evergreen.drift.columns import compare_profiles
-from evergreen.drift.in_time import profile_rows
+from evergreen.drift.columns import ColumnDrift, compare_profiles
+from evergreen.drift.in_time import profile_current, profile_rows, relate_rows
+from evergreen.drift.joint import compare_relations
+from evergreen.drift.outcomes import profile_answers, profile_target
 from evergreen.drift.profile import Profile
 from evergreen.drift.verdict import conclude
 from evergreen.registry.describing import kinds_of
+from evergreen.replay.library import Library, Memory, recall
 from evergreen.replay.past import Past, read_past
-from evergreen.replay.quiet import Stretch, batch_of, contract_of, find_stretches
+from evergreen.replay.quiet import Stretch, batch_of, contract_of, find_stretches, held_rows, window_of
 from evergreen.replay.smallest_shifts import SmallestShift, find_smallest_shifts
 from evergreen.settings import DriftSettings, Settings
 
@@ -42,27 +45,32 @@ SETTINGS = (
     Setting("half of min_ks, min_psi, min_group", {"halve": True}),
     Setting("twice min_ks, min_psi, min_group", {"double": True}),
     Setting("any significant change, however small", {"min_ks": 1e-9, "min_psi": 1e-9, "min_group": 1e-9}),
-    Setting("the bare rules of tutorials", {}, steady=False, bare=True),
+    Setting("the bare rules of tutorials, of columns", {}, steady=False, bare=True),
 )
+
+
+Pair = tuple[Profile, Profile]
 
 
 @dataclass(frozen=True)
 class Case:
-    """A reference and one block after it, profiled."""
+    """A reference and one block after it, profiled: the features, and the other families where a model tells them."""
 
-    reference: Profile
-    current: Profile
+    features: Pair
+    predictions: Pair | None = None
+    target: Pair | None = None
 
 
 def calibrate(settings: Settings, block: str, label_delay: str, *, folder: Path) -> dict[str, Any]:
     """The document of a calibration, plain JSON types.
 
-    Each block of a quiet stretch is held against the stretch before it, once under each setting.
+    Each block of a quiet stretch is held against the stretch before it, once under each setting, as a run of the
+    monitor holds it: features, the way they go together and, where there are labels, answers and outcomes.
     """
     past = read_past(settings, block, label_delay, needs_target=False)
     stretches = find_stretches(settings, past, folder)
     quiet = [stretch for stretch in stretches if stretch.quiet]
-    cases = [case for stretch in quiet for case in _cases(settings, past, stretch)]
+    cases = [case for stretch in quiet for case in _cases(settings, Library(folder, past), stretch)]
     per, runs = _rhythm(past)
     alarms = [_count(setting, cases, settings.drift, per_runs=runs) for setting in SETTINGS]
     shifts = _shifts(settings, past, quiet)
@@ -70,6 +78,7 @@ def calibrate(settings: Settings, block: str, label_delay: str, *, folder: Path)
         "source": past.name,
         "block_rows": round(int(past.edges[-1]) / past.blocks),
         "per": per,
+        "families": ["columns", "relations", *(["predictions", "target"] if cases and cases[0].predictions else [])],
         "stretches": [_tell(past, stretch) for stretch in stretches],
         "settings": alarms,
         "shifts": [asdict(shift) for shift in shifts],
@@ -77,15 +86,34 @@ def calibrate(settings: Settings, block: str, label_delay: str, *, folder: Path)
     }
 
 
-def _cases(settings: Settings, past: Past, stretch: Stretch) -> list[Case]:
+def _cases(settings: Settings, library: Library, stretch: Stretch) -> list[Case]:
+    past, drift = library.past, settings.drift
     kinds = kinds_of(contract_of(past, stretch.reference))
     rows = batch_of(past, stretch.reference)
-    reference = profile_rows(rows.frame, kinds, rows.keys, settings.drift, source="reference")
-    blocks = [batch_of(past, range(place, place + 1)) for place in stretch.after]
-    return [
-        Case(reference, profile_rows(each.frame, kinds, each.keys, settings.drift, against=reference))
-        for each in blocks
-    ]
+    features = profile_rows(rows.frame, kinds, rows.keys, drift, source="reference")
+    features = relate_rows(features, rows.frame, rows.keys, drift)
+    if not stretch.model:
+        return [Case(_pair(past, block, features, kinds, drift)) for block in stretch.after]
+    memory = recall(str(library.folder), stretch.model)
+    said, happened = _outcomes(past, memory, held_rows(past, memory, stretch), drift)
+    cases = []
+    for block in stretch.after:
+        says, happens = _outcomes(past, memory, past.rows_of(block), drift, before=(said, happened))
+        cases.append(Case(_pair(past, block, features, kinds, drift), (said, says), (happened, happens)))
+    return cases
+
+
+def _pair(past: Past, block: int, reference: Profile, kinds: Mapping[str, str], drift: DriftSettings) -> Pair:
+    window = window_of(past, range(block, block + 1))
+    return reference, profile_current(past.before(past.blocks), kinds, reference, drift, window=window)
+
+
+def _outcomes(past: Past, memory: Memory, rows: slice, drift: DriftSettings, before: Pair | None = None) -> Pair:
+    """What the model said of some rows, and what happened."""
+    said, happened = before or (None, None)
+    keys, labelled = past.batch.keys[rows], past.batch.labelled[rows]
+    says = profile_answers(memory.answers(rows), keys, drift, against=said)
+    return says, profile_target(past.batch.labels[rows][labelled], keys[labelled], drift, against=happened)
 
 
 def _count(setting: Setting, cases: Sequence[Case], drift: DriftSettings, *, per_runs: float) -> dict[str, Any]:
@@ -126,11 +154,25 @@ def changed(drift: DriftSettings, changes: Mapping[str, Any]) -> DriftSettings:
 
 
 def _alarms(setting: Setting, case: Case, drift: DriftSettings) -> bool:
-    reference = case.reference if setting.steady else replace(case.reference, steadiness=None)
-    columns = compare_profiles(reference, case.current, drift)
-    if setting.bare:
-        return bool(find_bare(conclude(reference, case.current, columns, drift)))
-    return any(column.status == "drift" for column in columns)
+    """Whether the run's verdict is drift; the bare rules know nothing but columns."""
+
+    def compare(pair: Pair | None) -> tuple[ColumnDrift, ...] | None:
+        if pair is None:
+            return None
+        before, now = pair
+        return compare_profiles(before if setting.steady else replace(before, steadiness=None), now, drift)
+
+    before, now = case.features
+    report = conclude(
+        before,
+        now,
+        compare(case.features) or (),
+        drift,
+        predictions=compare(case.predictions),
+        target=compare(case.target),
+        joint=compare_relations(before.relations, now.relations, drift),
+    )
+    return bool(find_bare(report)) if setting.bare else report.verdict == "drift"
 
 
 def _rhythm(past: Past) -> tuple[str, float]:
@@ -169,7 +211,8 @@ def _sentences(
     why = "on which the model trained before did not become worse" if judged else "all, because there are no labels"
     found = [
         f"{past.name}: {len(quiet)} of {len(stretches)} stretches of {len(stretches[0].after)} blocks were quiet "
-        f"({why}); each of their blocks was held against the stretch before it, as by a run a block."
+        f"({why}); each of their blocks was held against the stretch before it, as by a run a block: "
+        f"{'features, their relations, answers and outcomes' if judged else 'features and their relations'}."
     ]
     if not quiet:
         return [*found, "Nowhere was this past quiet, so false alarms can't be told from true ones here."]

@@ -114,7 +114,7 @@ class Library:
         facts = {each.name: getattr(job, each.name) for each in fields(job) if each.name not in APART}
         facts["contract"] = job.contract.to_dict()
         facts["training"] = job.training.model_dump(mode="json", exclude={"first_share", "timeout", "memory_gb"})
-        facts["performance"] = job.performance.model_dump(mode="json")
+        facts["performance"] = job.performance.model_dump(mode="json", exclude={"estimate"})
         made = hashlib.sha256(json.dumps([_code(), self.past.digest, facts], sort_keys=True, default=str).encode())
         made.update(row_digests(job.features).tobytes())
         made.update(np.ascontiguousarray(job.keys).tobytes())
@@ -140,9 +140,10 @@ class Library:
 
 @cache
 def _code() -> list[Any]:
-    """Identity of the code that fits: other code may give another model of the same rows."""
+    """Identity of the code that fits, with the defaults it fits by: other code may give another model of the rows."""
     here = Path(__file__).parent.parent
     files = sorted(path for part in ("data", "scoring", "training") for path in (here / part).rglob("*.py"))
+    files.append(here / "settings.py")
     return [digest_of(b"".join(path.read_bytes() for path in files)), installed_libraries()]
 
 

@@ -18,6 +18,7 @@ from evergreen.data.sources import Window
 from evergreen.data.windows import read_timeline, thin, to_key
 from evergreen.errors import DataError, TrainingError, UsageError
 from evergreen.files import read_bytes
+from evergreen.policy.reasons import ON_ESTIMATES
 from evergreen.registry.store import Store
 from evergreen.replay.library import Library, Remembered
 from evergreen.replay.past import Past
@@ -71,6 +72,8 @@ IDLE = Night(False, False, False, False, "")
 def settings_of_play(settings: Settings, past: Past, policy: Mapping[str, Any]) -> Settings:
     """The user's settings under another policy, for a table that is given, each fit on one thread.
 
+    Performance is estimated only where the preset acts on it: an estimate takes longer than all else in a night.
+
     Raises `UsageError` for models that go on learning: a model of the past is known by its answers only.
     """
     if settings.training.update:
@@ -78,6 +81,8 @@ def settings_of_play(settings: Settings, past: Past, policy: Mapping[str, Any]) 
     changes: dict[str, Any] = {"data": past.settings}
     changes["policy"] = settings.policy.model_copy(update={"mode": "auto", **policy})
     changes["training"] = settings.training.model_copy(update={"first_share": 1.0})
+    if changes["policy"].preset not in ON_ESTIMATES:
+        changes["performance"] = settings.performance.model_copy(update={"estimate": "off"})
     changes["alerts"] = settings.alerts.model_copy(update={"events": ()})
     changes["compute"] = settings.compute.model_copy(update={"backend": "loky", "address": "", "jobs": 1})
     return settings.model_copy(update=changes)

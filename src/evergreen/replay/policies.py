@@ -1,4 +1,4 @@
-"""The policies that a replay compares: presets of the loop, and rules without eyes."""
+"""The policies that a replay compares: presets of the loop, and rules without eyes as yardsticks."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -41,7 +41,11 @@ def choose_policies(names: Sequence[str], settings: Settings, past: Past, cost: 
 
 def _policy(name: str, settings: Settings, past: Past, cost: float) -> Policy:
     if name in PRESETS:
-        changes: dict[str, Any] = {"preset": name, "retrain_cost": cost}
+        changes: dict[str, Any] = {"preset": name}
+        if settings.policy.mode != "auto":
+            changes["mode"] = "auto"  # in the past nobody can be asked
+        if name == "cost":
+            changes["retrain_cost"] = cost
         if name == "volume":
             changes["volume"] = settings.policy.volume or int(VOLUME_BLOCKS * past.edges[-1] // past.blocks)
         return Policy(name, f"preset {name}", changes)

@@ -29,12 +29,14 @@ LEARNED = 0.8  # of a reference; the rest tells what the model is worth
 class Stretch:
     """Blocks that were alike: a reference, and the blocks after it.
 
-    `verdict` is that on a model of the reference in the blocks after it; empty when there are no labels.
+    `verdict` is that on a model of the reference in the blocks after it, and `model` its key in the library; both are
+    empty when there are not enough labels.
     """
 
     reference: range
     after: range
     verdict: str = ""
+    model: str = ""
 
     @property
     def quiet(self) -> bool:
@@ -49,7 +51,7 @@ def find_stretches(settings: Settings, past: Past, folder: Path) -> tuple[Stretc
     stretches = [Stretch(range(start, start + length), range(start + length, start + 2 * length)) for start in starts]
     if not past.task:
         return tuple(stretches)
-    return tuple(replace(each, verdict=_judge(settings, Library(folder, past), each)) for each in stretches)
+    return tuple(_judge(settings, Library(folder, past), each) for each in stretches)
 
 
 def batch_of(past: Past, blocks: range) -> Batch:
@@ -59,35 +61,44 @@ def batch_of(past: Past, blocks: range) -> Batch:
     return Batch(batch.frame.iloc[rows], batch.labels[rows], batch.labelled[rows], batch.keys[rows])
 
 
-def contract_of(past: Past, blocks: range) -> Contract:
-    """What the rows of some blocks say a table is like."""
+def window_of(past: Past, blocks: range) -> Window:
+    """Where the rows of some blocks stand in the whole table."""
     last = past.edges[blocks.stop]
     stop = None if last == len(past.batch.keys) else to_key(past.batch.keys[last])
-    window = Window(to_key(past.batch.keys[past.edges[blocks.start]]), stop)
-    return infer_contract(past.before(past.blocks), past.settings, window)
+    return Window(to_key(past.batch.keys[past.edges[blocks.start]]), stop)
 
 
-def _judge(settings: Settings, library: Library, stretch: Stretch) -> str:
-    """The verdict on a model of the first rows of the reference, whose baseline is on its last rows."""
+def contract_of(past: Past, blocks: range) -> Contract:
+    """What the rows of some blocks say a table is like."""
+    return infer_contract(past.before(past.blocks), past.settings, window_of(past, blocks))
+
+
+def held_rows(past: Past, memory: Memory, stretch: Stretch) -> slice:
+    """The last rows of the reference, which its model has not learned: what it was admitted on."""
+    return slice(memory.first, int(past.edges[stretch.reference.stop]))
+
+
+def _judge(settings: Settings, library: Library, stretch: Stretch) -> Stretch:
+    """With the verdict on a model of the first rows of the reference, whose baseline is on its last rows."""
     past, enough = library.past, settings.performance.min_labels
     known = batch_of(past, stretch.reference).labelled_rows()
     if len(known) * (1 - LEARNED) < enough or batch_of(past, stretch.after).labelled.sum() < enough:
-        return ""
+        return stretch
     learned = known.rows(np.arange(round(LEARNED * len(known))))
     try:
         fitted = library.fit(_job(settings, contract_of(past, stretch.reference), learned))
     except (DataError, TrainingError):
-        return ""
+        return stretch
     memory = recall(str(library.folder), key_of(fitted.pickle))
     border, stop = (int(past.edges[place]) for place in (stretch.reference.stop, stretch.after.stop))
-    held, now = (_labelled(past, memory, slice(*ends)) for ends in ((memory.first, border), (border, stop)))
+    held, now = (_labelled(past, memory, rows) for rows in (held_rows(past, memory, stretch), slice(border, stop)))
     positive, task = settings.data.positive or None, past.task
     own = settings.performance.model_copy(update={"min_score": "off"})
     baseline = score_all(
         task, held[0], held[1], settings=own, root=settings.root, confidence=own.confidence, positive=positive
     )
     found = judge_performance(*now, baseline=baseline, settings=own, task=task, positive=positive, root=settings.root)
-    return found.verdict
+    return replace(stretch, verdict=found.verdict, model=key_of(fitted.pickle))
 
 
 def _labelled(past: Past, memory: Memory, rows: slice) -> tuple[np.ndarray, Predictions]:
