@@ -100,12 +100,12 @@ def moved(column: Document) -> list[str]:
     """
     found = column.get("moved") or {}
     said = []
-    for piece in found.get("quantiles") or []:
+    for piece in sorted(found.get("quantiles") or [], key=lambda one: one["share"] != 0.5):  # the median first
         name = "median" if piece["share"] == 0.5 else f"{100 * piece['share']:g}% below"
         if piece["reference"] is not None and piece["reference"] != piece["current"]:
             said.append(f"{name} {figures.number(piece['reference'], 4)} → {figures.number(piece['current'], 4)}")
-    for name in ("gained", "lost"):
-        for label in (found.get(name) or [])[:3]:
-            shares = f"{figures.percent(label['reference'])} → {figures.percent(label['current'])}"
-            said.append(f"{name} {plain(str(label['label']), 30)} {shares}")
+    labels = [(name, label) for name in ("gained", "lost") for label in found.get(name) or []]
+    for name, label in sorted(labels, key=lambda one: -abs(one[1]["current"] - one[1]["reference"]))[:4]:
+        shares = f"{figures.percent(label['reference'])} → {figures.percent(label['current'])}"
+        said.append(f"{name} {plain(str(label['label']), 30)} {shares}")
     return said
