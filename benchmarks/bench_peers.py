@@ -26,7 +26,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench_drift import write_table
+from bench_drift import SORTING, write_table
 
 HERE = Path(__file__).resolve().parent
 DETECT = HERE.parent / "src" / "detect_drift.py"
@@ -121,7 +121,7 @@ def our_commands(files: list[str]) -> dict[str, list[str]]:
     return {
         "Evergreen": [*detect, "--reference", files[0], "--current", files[1], "--json"],
         "Evergreen, stored profile": [*detect, "--reference", stored, "--current", files[1], "--json"],
-        "floor: read, sort, KS": [sys.executable, str(HERE / "floor.py"), *files],
+        "floor: read, sort, KS": [*SORTING, sys.executable, str(HERE / "floor.py"), *files],
     }
 
 
