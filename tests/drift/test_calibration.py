@@ -211,8 +211,18 @@ def test_the_level_nearest_in_length_is_used():
     levels = [Level(80, 60.0, -2.0, 0.3, 80.0), Level(20, 500.0, -3.0, 0.3, 20.0), Level(8, 2000.0, -4.0, 0.2, 8.0)]
     chosen = [level_for(levels, rows, lambda rows: 1 / rows).chunks for rows in (10, 60, 300, 900, 1100, 4000)]
     assert chosen == [80, 80, 20, 20, 8, 8]
-    beyond_any = level_for(levels, 10**6, lambda rows: 1 / rows)
-    assert beyond_any.chunks == 20  # eight know too little of their spread
+
+
+def test_rows_longer_than_any_stretch_are_held_against_the_length_that_tells_most():
+    """Weeks of a rhythm lie closer together than its days; but three weeks know too little of their spread."""
+    days, weeks = Level(40, 300.0, -1.5, 0.3, 40.0), Level(9, 2100.0, -3.0, 0.3, 9.0)
+
+    def chosen(*levels):
+        return level_for(levels, 10**6, lambda rows: rows**-0.5).chunks
+
+    assert chosen(days, weeks) == 9
+    assert chosen(replace(days, mean=-3.0), weeks) == 40
+    assert chosen(replace(days, mean=-2.8), replace(weeks, independent=2.0)) == 40
 
 
 def test_neighbours_that_share_a_day_count_for_less():

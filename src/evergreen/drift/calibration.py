@@ -13,10 +13,10 @@ side may share a day and then tell little more than one: K counts as K·(1 - r)/
 of neighbours.
 
 Distances shrink with the number of rows, so that length matters. Current rows are held against stretches of about
-their length. Where they are longer than any, against what the longest stretches of which there are many have beyond
-the noise of their rows, as if more rows averaged none of it out, and the noise of the current rows; where they are
-shorter, the shortest stretches are taken to lie further apart by the root of the ratio, as if rows of one day had
-nothing in common. Both err on the careful side.
+their length. Where they are much longer than any, against what stretches have beyond the noise of their rows, as if
+more rows averaged none of it out, and the noise of the current rows; that is too careful at every length, so the length
+counts that is so the least. Where they are shorter, the shortest stretches are taken to lie further apart by the root
+of the ratio, as if rows of one day had nothing in common: careful again.
 """
 
 import math
@@ -36,7 +36,7 @@ from evergreen.drift.tails import t_tail
 SHRINKAGE = 4  # stretches' worth of weight for the median spread over the columns
 MIN_SPREAD = 0.05  # of ln T; columns that never move have none
 KS_NOISE = 0.832  # geometric mean of Kolmogorov's distribution
-MANY = 20  # stretches that know their spread well; rows that are longer than any stretch need no longer ones
+FAR = 2  # times the longest stretches: so much longer rows may be held against stretches of any length
 USUAL = 0.05  # chance that an ordinary stretch lies further away than what is called usual
 
 
@@ -117,8 +117,14 @@ def level_for(levels: Sequence[Level], rows: int, noise: Callable[[float], float
         noise: what rows drawn at random would make of a stretch of so many rows.
         rates: whether the levels are of signed differences of rates, not of logarithms of distances.
     """
-    known = [one for one in levels if one.independent >= MANY] if rows > 2 * levels[-1].rows else []
-    level = min(known or levels, key=lambda one: abs(math.log(one.rows / rows)))
+    if rows > FAR * levels[-1].rows:
+        return min((_at_length(level, rows, noise, rates) for level in levels), key=_reach)
+    nearest = min(levels, key=lambda one: abs(math.log(one.rows / rows)))
+    return _at_length(nearest, rows, noise, rates)
+
+
+def _at_length(level: Level, rows: int, noise: Callable[[float], float], rates: bool) -> Level:
+    """A level as it would be with stretches of so many rows, at most."""
     if level.rows > rows:
         change = math.log(level.rows / rows) / 2
     else:
@@ -126,6 +132,12 @@ def level_for(levels: Sequence[Level], rows: int, noise: Callable[[float], float
     if rates:
         return replace(level, spread=level.spread * math.exp(change))
     return replace(level, mean=level.mean + change, spread=max(level.spread, MIN_SPREAD))
+
+
+def _reach(level: Level) -> float:
+    """How far 95 % of its stretches go; a level with few of them has to allow for more."""
+    scale = level.spread * math.sqrt(1 + 1 / level.independent)
+    return level.mean + t_quantile(USUAL, round(level.independent - 1, 1)) * scale
 
 
 def _shrinks(level: Level, noise: float, noise_now: float, rates: bool) -> float:
