@@ -40,8 +40,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from evergreen.data.batches import Batch
+    from evergreen.data.quality import Finding
+    from evergreen.data.schema import Contract
     from evergreen.data.sources import Table, Window
-    from evergreen.data.windows import Maturity
+    from evergreen.data.windows import Maturity, Timeline
     from evergreen.drift.performance_check import PerformanceCheck
     from evergreen.drift.profile import Profile
     from evergreen.drift.verdict import DriftReport
@@ -151,6 +153,7 @@ def detect(settings: "Settings", store: "Store", table: "Table") -> Detection:
     from evergreen.drift.joint import compare_relations, join_deep
     from evergreen.drift.outcomes import profile_answers
     from evergreen.drift.profile import Profile
+    from evergreen.drift.soundness import find_missing
     from evergreen.drift.verdict import conclude
     from evergreen.registry.accounts import open_account
     from evergreen.registry.describing import kinds_of, last_key_of, open_model
@@ -182,7 +185,8 @@ def detect(settings: "Settings", store: "Store", table: "Table") -> Detection:
         )
     if table.current is not None and not table.time:
         state = replace(state, content=digest_rows(batch.frame))
-    findings += check_values(table, model.contract, settings.data, window)
+    findings += check_rows(settings, table, timeline, window, batch, model.contract)
+    findings += find_missing(columns, settings.data)
     answers = predict(model.estimator, conform(batch.frame, model.contract), card.task, model.contract.classes)
     said = Profile.from_dict(card.prediction_profile or {})
     says = profile_answers(answers, batch.keys, settings.drift, against=said)
@@ -209,6 +213,17 @@ def detect(settings: "Settings", store: "Store", table: "Table") -> Detection:
     judged = find_judged(batch, answers, maturity, settings.performance.max_drop)
     account = open_account(settings, card, batch.rows(judged), answers.take(judged))
     return Detection(report, len(batch), int(batch.labelled.sum()), state, lacking, account)
+
+
+def check_rows(
+    settings: "Settings", table: "Table", timeline: "Timeline", window: "Window", batch: "Batch", contract: "Contract"
+) -> "tuple[Finding, ...]":
+    """What is wrong with new rows themselves: with their values, or that they have been there before."""
+    from evergreen.data.repeats import check_repeats
+    from evergreen.data.values import check_values
+
+    found = check_values(table, contract, settings.data, window)
+    return (*found, *check_repeats(table, timeline, window, batch.frame, contract))
 
 
 def rows_since(card: "Card", table: "Table") -> "Window | None":

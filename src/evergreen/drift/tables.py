@@ -15,6 +15,7 @@ from evergreen.drift.in_time import profile_current, profile_reference, season_n
 from evergreen.drift.joint import compare_relations, join_deep
 from evergreen.drift.profile import Profile
 from evergreen.drift.saved import check_current, save_profile
+from evergreen.drift.soundness import check_profiles, find_missing
 from evergreen.drift.verdict import DriftReport, conclude
 from evergreen.errors import DataError, UsageError
 from evergreen.settings import Settings
@@ -55,7 +56,8 @@ def compare_tables(
     outcomes = None
     if target in after.columns:
         outcomes = compare_profiles(_part(before, [target]), _part(after, [target]), settings.drift)
-    quality = (*_incomparable(columns), *_extra(before, _names_of(current)))
+    quality = (*_incomparable(columns), *_extra(before, _names_of(current)), *find_missing(columns, settings.data))
+    quality += check_profiles(before, after, features, settings.data)
     related = compare_relations(before.relations, after.relations, settings.drift, features)
     kinds = {column.name: column.kind for column in columns if column.status != "invalid"}
     deep = _look_deeper(reference, current, kinds, settings) if settings.drift.deep else None
