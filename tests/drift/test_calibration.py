@@ -8,12 +8,13 @@ import pyarrow as pa
 import pytest
 from scipy import stats
 
+from evergreen.data.sources import table_of
 from evergreen.drift.calibration import level_for, t_quantile
 from evergreen.drift.columns import compare_profiles
-from evergreen.drift.in_time import profile_rows, with_past
+from evergreen.drift.in_time import profile_reference, profile_rows, with_past
 from evergreen.drift.profile import Profile, profile_arrays
 from evergreen.drift.steadiness import Level
-from evergreen.settings import DriftSettings
+from evergreen.settings import DataSettings, DriftSettings
 
 DEFAULTS = DriftSettings()
 START = np.datetime64("2026-03-02T00:00", "us")  # a Monday
@@ -251,6 +252,17 @@ def test_what_a_reference_knows_survives_its_file_and_is_small():
         c.p_calibrated for c in judge(reference, now).values()
     ]
     assert all(sum(map(len, levels.values())) <= 12 for levels in reference.steadiness.values())
+
+
+@pytest.mark.parametrize("season", ["", "hour"])
+def test_the_number_of_jobs_makes_no_difference(season):
+    rng = np.random.default_rng(14)
+    frame = pd.DataFrame(days_of(rng, 10, 300, 0.1, columns=6) | {"at": times_of(10, 300)})
+    table = table_of(frame, "rows", DataSettings(time="at"))
+    kinds = dict.fromkeys([f"x{i}" for i in range(6)], "number") | {"at": "time"}
+    one, four = (profile_reference(table, kinds, DriftSettings(season=season), jobs=jobs) for jobs in (1, 4))
+    assert one.to_dict() == four.to_dict()
+    assert one.steadiness.keys() == kinds.keys()
 
 
 def test_the_order_of_rows_and_columns_makes_no_difference():
