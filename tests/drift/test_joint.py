@@ -83,7 +83,7 @@ def test_the_order_of_rows_and_columns_makes_no_difference():
     assert relate(before, after)[2] == relate(*mixed)[2]
 
 
-def week(rng, day, days, weekday=-0.1, weekend=0.9, a_day=200):
+def week(rng, day, days, weekday=-0.1, weekend=0.9, a_day=300):
     """Rows whose columns go together at weekends alone; neither column has a rhythm of its own."""
     at = START + pd.to_timedelta(day + np.arange(days * a_day) // a_day, unit="D")
     r = np.where(at.day_of_week >= 5, weekend, weekday)
@@ -124,7 +124,7 @@ def test_relations_within_seasons_by_hand():
         variance += m**2 * factor * (1 / (n - 3) + 1 / (m - 3))
         total += m
     pair = compare_relations(profile.relations, now, WEEKDAY).pairs[0]
-    assert total == 800
+    assert total == 4 * 300
     assert np.arctanh(pair.reference) - np.arctanh(pair.current) == pytest.approx(z / total)
     assert pair.p_adjusted == pytest.approx(2 * stats.norm.sf(abs(z) / np.sqrt(variance)), rel=1e-6)
 
@@ -170,3 +170,11 @@ def test_relations_of_seasons_survive_their_file_and_add_up():
     for season, part in relate_now(profile, after).seasons.items():
         for sums in ("counts", "sums", "squares", "products"):
             assert getattr(merged.seasons[season], sums).tolist() == getattr(part, sums).tolist()
+
+
+def test_in_few_rows_a_changed_relation_is_watched_and_no_alarm():
+    rng = np.random.default_rng(8)
+    few = relate(correlated(rng, 2000, 0.5), correlated(rng, 300, -0.5))[2]
+    many = relate(correlated(rng, 2000, 0.5), correlated(rng, 600, -0.5))[2]
+    assert (few.verdict, few.pairs[0].status) == ("no_drift", "watch")
+    assert (many.verdict, many.pairs[0].status) == ("drift", "drift")
