@@ -183,6 +183,12 @@ def test_anything_but_true_and_false_in_a_boolean_blocks():
     assert found(value_findings(frame)) == [("active", "unseen_categories", True)]
 
 
+def test_a_flag_that_was_always_off_may_come_on():
+    contract = infer_contract(table_of(pd.DataFrame({"x": np.arange(500.0) % 17, "flag": False}), "t"), DataSettings())
+    rows = pd.DataFrame({"x": np.arange(500.0) % 17, "flag": np.arange(500) < 3})
+    assert check_frame(rows, contract, DataSettings()) == ()
+
+
 def test_a_column_that_lost_all_its_values_blocks():
     assert found(value_findings(customers(1).assign(age=np.nan))) == [("age", "all_missing", True)]
     assert found(value_findings(customers(1).assign(plan=None))) == [("plan", "all_missing", True)]

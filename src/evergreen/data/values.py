@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 SURE = 0.001  # chance of a false finding in values out of range
 SURE_UNSEEN = 0.01  # the same for unknown categories
 REPLACED = 0.5  # share of unknown categories from which a column is another column, not a richer one
+TRUTH = ("0", "1", "false", "true", "False", "True")  # a flag may have been off for as long as one remembers
 STUCK = 0.5  # a column whose most frequent value is rarer than this can't become constant by chance
 
 
@@ -197,7 +198,7 @@ def _check_unseen(column: "Column", facts: WordFacts, learned: float, settings: 
     Good and Turing: the share of values never seen among m is about (singletons + 1) / m, with a
     standard error of its root; two of those are allowed for.
     """
-    known = set(column.categories)
+    known = {*column.categories, *(TRUTH if column.kind == "boolean" else ())}
     unseen = {word: count for word, count in facts.counts.items() if word not in known}
     present = facts.rows - facts.missing
     once = column.singletons + 1
