@@ -12,6 +12,7 @@ import pytest
 from described import check_document
 from projects import PROJECT, events, journal, make_project, run, tree, world, write_table
 
+import detect_drift
 import monitor
 
 OLD = world(3000, seed=1)
@@ -163,6 +164,35 @@ def test_sentinels_in_a_column_block_training_and_end_with_3_but_are_reported(pr
     assert document["training"] is None
     assert [finding["column"] for finding in document["drift"]["quality"] if finding["blocking"]] == ["a"]
     assert "Data quality" in document["decision"]["blocked"][0]
+
+
+@pytest.mark.parametrize(("strict", "expected"), [("false", 0), ("true", 3)])
+def test_values_beyond_what_is_known_stop_the_loop_only_where_it_is_strict(project, capsys, strict, expected):
+    write_table(project, pd.concat([OLD, SHIFTED]))
+    code, document = run(monitor, capsys, project / "config.toml", "--set", f"data.strict={strict}")
+    finding = next(each for each in document["drift"]["quality"] if each["column"] == "a")
+    assert (code, finding["finding"], finding["blocking"]) == (expected, "out_of_range", strict == "true")
+    assert document["drift"]["verdict"] == "drift"
+    assert (document["training"] is None) == (strict == "true")
+
+
+def test_rows_that_were_loaded_twice_block_and_are_no_drift(project, capsys):
+    again = OLD.tail(1000).assign(at=pd.date_range("2025-02-01", periods=1000, freq="10min"))
+    write_table(project, pd.concat([OLD, again]))
+    code, document = run(monitor, capsys, project / "config.toml")
+    assert (code, document["training"]) == (3, None)
+    assert [each["finding"] for each in document["drift"]["quality"] if each["blocking"]] == ["duplicate_batch"]
+
+
+def test_the_live_model_is_looked_at_more_deeply_on_demand(project, capsys):
+    """Neither column moves, nor their correlation: only where one is large the other is, whatever its sign."""
+    tied = SAME.assign(b=SAME["b"].abs().sort_values().to_numpy()[SAME["a"].abs().rank().astype(int) - 1])
+    tied["b"] *= [1, -1] * 1500
+    write_table(project, pd.concat([OLD, tied]))
+    code, drift = run(detect_drift, capsys, project / "config.toml", "--deep")
+    assert (code, drift["joint"]["deep"]["verdict"], drift["joint"]["pairs"]) == (0, "drift", [])
+    assert {column["name"] for column in drift["joint"]["deep"]["columns"]} == {"a", "b"}
+    assert drift["retraining_recommended"]
 
 
 def test_a_second_run_at_the_same_time_leaves_at_once_and_writes_nothing(project):
