@@ -193,6 +193,7 @@ sys.path[:0] = {[str(Path(__file__).parent), *sys.path]!r}
 import child_work
 from evergreen.training.children import Limits, run_in_child, warm_up
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a test in the background inherits that it is ignored
     warm_up()
     try:
         os.killpg(0, signal.SIGINT)
