@@ -140,6 +140,7 @@ def test_a_child_may_have_workers_of_its_own_and_they_go_with_it():
 
 
 def test_scratch_files_of_a_child_are_gone_afterwards(tmp_path, monkeypatch):
+    warm_up()  # the server has a folder of its own, which stays as long as it
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     run(child_work.share_work, 2)
     assert list(tmp_path.iterdir()) == []
