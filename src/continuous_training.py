@@ -335,8 +335,9 @@ def body(arguments: argparse.Namespace) -> int:
         try:
             result = retrain(settings, store, open_tables(settings.data, settings.root), order)
         except Exception as error:  # whatever it is, it is told first; what it means decides the boundary
-            failure = {"kind": type(error).__name__, "message": str(error)}
-            utils.finish(document | {"failure": failure}, settings, store, now, time.perf_counter() - started)
+            utils.finish(
+                document | {"failure": utils.failure_of(error)}, settings, store, now, time.perf_counter() - started
+            )
             raise
         document |= to_document(result)
         document = utils.finish(document, settings, store, now, time.perf_counter() - started)

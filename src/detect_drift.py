@@ -143,10 +143,8 @@ def detect(settings: "Settings", store: "Store", table: "Table") -> Detection:
     Raises `DataError`, naming all problems, when the table is not of the form the model learned from.
     """
     from evergreen.data.batches import read_batch
-    from evergreen.data.quality import check_table, check_target, check_times, raise_findings
     from evergreen.data.rows import digest_rows
     from evergreen.data.schema import conform
-    from evergreen.data.values import check_values
     from evergreen.data.windows import current_window, find_maturity, key_to_json, lacks_labels, read_timeline, to_key
     from evergreen.drift.columns import compare_profiles
     from evergreen.drift.in_time import profile_current, season_note
@@ -162,13 +160,7 @@ def detect(settings: "Settings", store: "Store", table: "Table") -> Detection:
     from evergreen.scoring.predictions import predict
 
     model, card = open_model(store)
-    check_target(table, settings.data, model.contract)
-    findings = check_table(table, model.contract, settings.data)
-    findings += check_times(table)
-    if any(finding.blocking for finding in findings):  # told together with what is wrong in the columns that are there
-        raise_findings(
-            findings + check_values(table, model.contract, settings.data, rows_since(card, table)), table.name
-        )
+    findings = check_form(settings, table, model.contract, card)
     timeline = read_timeline(table, settings.data)
     state = TableState(table.rows, int(timeline.labelled.sum()), key_to_json(to_key(timeline.keys[-1])))
     seen_until = last_key_of(card, table)
@@ -213,6 +205,18 @@ def detect(settings: "Settings", store: "Store", table: "Table") -> Detection:
     judged = find_judged(batch, answers, maturity, settings.performance.max_drop)
     account = open_account(settings, card, batch.rows(judged), answers.take(judged))
     return Detection(report, len(batch), int(batch.labelled.sum()), state, lacking, account)
+
+
+def check_form(settings: "Settings", table: "Table", contract: "Contract", card: "Card") -> "tuple[Finding, ...]":
+    """Findings in names, types and times; `DataError` where one blocks, with what is wrong in the other columns."""
+    from evergreen.data.quality import check_table, check_target, check_times, raise_findings
+    from evergreen.data.values import check_values
+
+    check_target(table, settings.data, contract)
+    findings = (*check_table(table, contract, settings.data), *check_times(table))
+    if any(finding.blocking for finding in findings):
+        raise_findings(findings + check_values(table, contract, settings.data, rows_since(card, table)), table.name)
+    return findings
 
 
 def check_rows(
