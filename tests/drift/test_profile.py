@@ -68,7 +68,7 @@ def test_the_true_ks_distance_lies_between_the_bounds(reference, current):
 @given(samples, samples)
 def test_wasserstein_from_profiles_never_exceeds_the_true_one(reference, current):
     found = statistics(reference, current)
-    if "wasserstein" in found:
+    if "wasserstein" in found and np.std(reference) > 0:
         exact = stats.wasserstein_distance(reference, current) / np.std(reference)
         assert found["wasserstein"] <= exact * (1 + 1e-6) + 1e-6
 

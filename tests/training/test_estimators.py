@@ -10,7 +10,13 @@ from small_tables import contract_of, make_amounts, make_features, make_labels
 
 from evergreen.errors import DataError, UsageError
 from evergreen.settings import TrainingSettings
-from evergreen.training.estimators import address_params, build_estimator, name_estimator, present_columns
+from evergreen.training.estimators import (
+    address_params,
+    build_estimator,
+    count_levels,
+    name_estimator,
+    present_columns,
+)
 
 FRAME = make_features()
 LABELS = make_labels(FRAME)
@@ -20,7 +26,8 @@ AMOUNTS = make_amounts(FRAME)
 def build(estimator="auto", *, task="classification", frame=FRAME, root=Path(), seed=0, **options):
     labels = LABELS if task == "classification" else AMOUNTS
     settings = TrainingSettings(estimator=estimator, **options)
-    return build_estimator(settings, contract_of(frame, labels[: len(frame)], task), task, seed, root)
+    contract = count_levels(contract_of(frame, labels[: len(frame)], task), frame)
+    return build_estimator(settings, contract, task, seed, root)
 
 
 @pytest.mark.parametrize(

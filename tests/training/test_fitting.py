@@ -14,6 +14,7 @@ from small_tables import make_amounts, make_features, make_job, make_labels
 from evergreen.errors import DataError, TrainingError, UsageError
 from evergreen.files import digest_of
 from evergreen.settings import ComputeSettings, PerformanceSettings
+from evergreen.training import importances
 from evergreen.training.children import Limits
 from evergreen.training.fitting import fit, fit_in_child, limits_of
 from evergreen.training.search import search_params
@@ -39,11 +40,23 @@ def test_a_challenger_comes_back_from_the_child_with_what_is_to_know_of_it():
 
 
 def test_importances_are_shares_and_find_what_matters():
-    importances = fit(make_job(FRAME, LABELS)).importances
-    assert set(importances) == {"signal", "noise", "plan"}
-    assert sum(importances.values()) == pytest.approx(1)
-    assert min(importances.values()) >= 0
-    assert importances["signal"] > importances["plan"] > importances["noise"]
+    found = fit(make_job(FRAME, LABELS)).importances
+    assert set(found) == {"signal", "noise", "plan"}
+    assert sum(found.values()) == pytest.approx(1)
+    assert min(found.values()) >= 0
+    assert found["signal"] > found["plan"] > found["noise"]
+
+
+def test_rows_with_more_categories_than_the_contract_has_seen_can_be_learned_from():
+    town = np.array([f"town {number % 600}" for number in range(len(FRAME))], dtype=object)
+    fitted = fit(make_job(FRAME.assign(town=town), LABELS))  # the contract of these jobs counts none
+    assert accuracy(fitted, FRAME.assign(town=town)) > 0.8
+
+
+def test_importances_are_the_same_in_one_question_and_in_many(monkeypatch):
+    whole = fit(make_job(FRAME, LABELS)).importances
+    monkeypatch.setattr(importances, "MAX_CELLS", 1)
+    assert fit(make_job(FRAME, LABELS)).importances == whole
 
 
 def test_importances_of_a_model_that_uses_nothing_are_all_zero():

@@ -32,7 +32,7 @@ def label_text(values: Any) -> np.ndarray:
     """
     import pandas
 
-    codes, uniques = pandas.factorize(pandas.Series(values))
+    codes, uniques = pandas.factorize(values if isinstance(values, np.ndarray) else pandas.Series(values))
     texts = np.array([*map(spell_label, uniques), None], dtype=object)
     return texts[codes]
 
@@ -76,8 +76,6 @@ def spell_label(label: Any) -> str:
     >>> spell_label(1.0), spell_label(True), spell_label("1.0")
     ('1', '1', '1.0')
     """
-    if isinstance(label, str):
-        return label
     if isinstance(label, bool | np.bool_):
         return str(int(label))
     if isinstance(label, float | np.floating):

@@ -44,10 +44,12 @@ def check_repeats(
     if not most or not features:
         return ()
     before = _read_digests(table, timeline, features, place.start - most, place.start)
-    older = _read_digests(table, timeline, features, max(0, place.start - 2 * most), place.start - most)
-    usual = max(1 - len(np.unique(before)) / len(before), float(np.isin(before, older).mean()))
     rows = min(len(new), LOOK_ROWS)
     repeated = int(np.isin(row_digests(new[features].tail(rows)), before).sum())
+    if repeated < REPEATED * rows:
+        return ()
+    older = _read_digests(table, timeline, features, max(0, place.start - 2 * most), place.start - most)
+    usual = max(1 - len(np.unique(before)) / len(before), float(np.isin(before, older).mean()))
     chance = max(usual, 3 / len(before))  # none of n rows repeated leaves up to 3/n open
     if usual > ORDINARY or not is_surely_more(repeated, rows, chance, SURE, REPEATED):
         return ()

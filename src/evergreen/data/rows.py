@@ -49,10 +49,11 @@ def _word_hashes(values: "pd.Series[Any]") -> np.ndarray:
     import pandas as pd
 
     codes, uniques = pd.factorize(values)
-    objects = pd.Series([*uniques, None], dtype=object)
-    hashes = pd.util.hash_array(objects.map(str).to_numpy(object))
-    numeric = objects.map(lambda value: isinstance(value, int | float | np.number | np.bool_)).to_numpy()
-    hashes[numeric] = (objects[numeric].to_numpy(np.float64) + 0.0).view(np.uint64)
+    objects = [*uniques, None]
+    hashes = pd.util.hash_array(np.array([str(each) for each in objects], dtype=object))
+    for place, each in enumerate(objects):
+        if isinstance(each, int | float | np.number | np.bool_):
+            hashes[place] = np.float64(float(each) + 0.0).view(np.uint64)
     return hashes[codes]
 
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -232,6 +233,7 @@ def _end(path: Path) -> tuple[str, int]:
     return FIRST, 0
 
 
+@lru_cache(maxsize=4096)  # one run reads the journal many times
 def _parse(line: bytes) -> Entry | None:
     try:
         document = json.loads(line)

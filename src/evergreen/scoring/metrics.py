@@ -197,14 +197,16 @@ def _numbers(y: Any) -> np.ndarray:
 def _coded(labels: np.ndarray, predictions: Predictions, positive: str | None) -> Sample:
     import pandas
 
-    missing = int(np.count_nonzero(pandas.isna(labels)))
+    (truth, present), (answers, given) = pandas.factorize(labels), pandas.factorize(predictions.values)
+    missing = int(np.count_nonzero(truth < 0))
     if missing:
         raise DataError(f"The label is missing in {missing:,} of {len(labels):,} rows; score labelled rows only.")
-    known = predictions.classes or tuple(sorted(set(labels) | set(predictions.values)))
-    classes = known + tuple(sorted(set(labels) - set(known)))
+    known = predictions.classes or tuple(sorted({*present, *given}))
+    classes = known + tuple(sorted(set(present) - set(known)))
+    places = {name: place for place, name in enumerate(classes)}
     truth, predicted = (
-        pandas.Categorical(values, categories=list(classes)).codes.astype(np.intp)
-        for values in (labels, predictions.values)
+        np.array([places[name] for name in names], np.intp)[codes]
+        for codes, names in ((truth, present), (answers, given))
     )
     probabilities = _widened(predictions.probabilities, len(classes))
     return Sample(truth, predicted, probabilities, classes, _position(known, positive))

@@ -37,7 +37,9 @@ class Predictions:
         return Predictions(self.values[rows], probabilities, self.classes)
 
 
-def predict(model: Any, features: Any, task: str, classes: Sequence[str] = ()) -> Predictions:
+def predict(
+    model: Any, features: Any, task: str, classes: Sequence[str] = (), *, probabilities: bool = True
+) -> Predictions:
     """Let a model with scikit-learn's interface answer for all rows, and check its answers.
 
     Args:
@@ -45,6 +47,7 @@ def predict(model: Any, features: Any, task: str, classes: Sequence[str] = ()) -
         features: (n, features) frame or array, in the form the model was trained with.
         task: "classification" or "regression".
         classes: the classes the answers must come from, as text; by default the model's own.
+        probabilities: False where only the answers are wanted: it takes half the time.
 
     Raises `DataError` when the model fails on the rows, or answers with another number of rows, with
     values that are missing or not finite, or with classes that aren't known.
@@ -59,7 +62,7 @@ def predict(model: Any, features: Any, task: str, classes: Sequence[str] = ()) -
     values = label_text(answers)
     known = known or tuple(sorted({text for text in values if text is not None}))
     _check_classes(values, known)
-    return Predictions(values, _probabilities(model, features, known), known)
+    return Predictions(values, _probabilities(model, features, known) if probabilities else None, known)
 
 
 def _ask(method: Any, features: Any) -> np.ndarray:

@@ -120,10 +120,11 @@ def choose_window(
         return Choice(names[0], starts[names[0]]) if names else Choice("all", 0)
     judged = slice(validation, len(labels))
     models = {name: fit(slice(start, validation)) for name, start in starts.items()}
-    found = {
-        name: metric.measure(sample_rows(labels[judged], predict(model, features[judged], task), positive))
+    answers = {
+        name: predict(model, features[judged], task, probabilities=metric.needs_probabilities)
         for name, model in models.items()
     }
+    found = {name: metric.measure(sample_rows(labels[judged], given, positive)) for name, given in answers.items()}
     candidates = tuple(Candidate(name, validation - starts[name], found[name].value) for name in names)
     window = _longest_of_the_best(found, metric.higher_is_better)
     logger.info("window %s won among %s", window, {name: round(found[name].value, 4) for name in names})

@@ -69,6 +69,15 @@ def present_columns(contract: "Contract", features: "pandas.DataFrame", min_shar
     return replace(contract, columns=kept)
 
 
+def count_levels(contract: "Contract", features: "pandas.DataFrame") -> "Contract":
+    """The contract with each category's number of values in the rows to learn from, which may be newer ones as well."""
+    counted = (
+        replace(column, distinct=int(features[column.name].nunique())) if column.kind == "category" else column
+        for column in contract.columns
+    )
+    return replace(contract, columns=tuple(counted))
+
+
 def seeded(model: Any, seed: int) -> Any:
     """The same estimator with every `random_state` that was left open set to the seed."""
     if not hasattr(model, "get_params"):
@@ -145,7 +154,8 @@ def _with_preprocessing(model: Any, contract: "Contract") -> Any:
     numbers = sorted(column.name for column in contract.columns if column.kind != "category")
     categories = sorted(column.name for column in contract.columns if column.kind == "category")
     if _takes_missing(model):
-        steps = [("categories", _codes(), categories), ("numbers", "passthrough", numbers)]
+        many = any(column.distinct >= MAX_LEVELS for column in contract.columns if column.kind == "category")
+        steps = [("categories", _codes(many), categories), ("numbers", "passthrough", numbers)]
         if "categorical_features" in model.get_params():
             model.set_params(categorical_features=list(range(len(categories))))
     else:
@@ -162,12 +172,13 @@ def _takes_missing(model: Any) -> bool:
     return bool(get_tags(model).input_tags.allow_nan)
 
 
-def _codes() -> Any:
+def _codes(many: bool) -> Any:
+    """Numbers for categories; only where there may be too `many` are they counted, value by value."""
     from sklearn.preprocessing import OrdinalEncoder
 
-    nan = float("nan")
+    nan, most = float("nan"), MAX_LEVELS if many else None
     return OrdinalEncoder(
-        handle_unknown="use_encoded_value", unknown_value=nan, encoded_missing_value=nan, max_categories=MAX_LEVELS
+        handle_unknown="use_encoded_value", unknown_value=nan, encoded_missing_value=nan, max_categories=most
     )
 
 

@@ -9,7 +9,7 @@ import pickle
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -23,6 +23,7 @@ from evergreen.training.children import Limits, run_in_child
 from evergreen.training.competition import CANDIDATES, Candidate, Choice, choose_window, first_rows, validation_start
 from evergreen.training.estimators import (
     build_estimator,
+    count_levels,
     name_estimator,
     present_columns,
     set_params,
@@ -163,6 +164,7 @@ def _fit(job: FitJob, started: float) -> Fitted:
 
 def _train(job: FitJob, started: float) -> Fitted:
     metric = metric_named(job.performance, job.task, job.root)
+    job = replace(job, contract=count_levels(job.contract, job.features))
     plain = _build(job, job.contract)
     _check_answers(plain, metric)
     weights = _weigh_rows(job, plain)
