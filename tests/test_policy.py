@@ -84,8 +84,8 @@ def test_the_past_is_read_from_the_journal_and_idle_runs_do_not_count():
     ]
     assert read_past(runs) == (
         WANTED,
-        DEPLOYED,
-        PastRun(wanted=False, retrained=True, deployed=False),
+        dataclasses.replace(DEPLOYED, gained=False),
+        PastRun(wanted=False, retrained=True, deployed=False, says_nothing=True),
         PastRun(wanted=False, retrained=True, deployed=False),
         DEPLOYED,
     )

@@ -45,7 +45,8 @@ SEVERE = saw(performance="severe", performance_reason="accuracy fell from 0.86 t
         (saw(performance="leak", performance_reason="x", leak=True), False),
         (saw(estimate="estimated_drop", estimate_reason="An estimated drop."), True),
         (saw(estimate="unreliable", estimate_reason="x"), False),
-        (saw(age_days=31), True),
+        (saw(age_days=31, age_runs=29), False),
+        (saw(age_days=31, age_runs=30), True),
         (DRIFTED, False),
         (dataclasses.replace(DRIFTED, label_lag_runs=10), False),
         (dataclasses.replace(DRIFTED, label_lag_runs=11), True),
@@ -191,6 +192,31 @@ def test_a_look_is_credited_to_the_model_that_is_live_not_to_one_that_was_reject
     )
     first = {"news": False, "first": True, "deployed": True}
     assert read_past([first, {"news": True, "gained": True}]) == (CALM,)
+
+
+def test_a_model_that_is_taken_back_after_many_looks_is_one_retraining_in_vain_whatever_the_looks_said():
+    deploy = {"news": True, "retrained": True, "deployed": True, "wanted": True}
+    back = {"news": True, "rolled_back": True, "gained": False}
+    for gained in (True, False, None):
+        past = read_past([deploy, {"news": True, "gained": gained}, {"news": True}, back])
+        assert back_off(past, COST) == 2
+        assert past[-1].retrained, "the cool-down begins anew"
+    assert back_off(read_past([{"news": True, "rolled_back": True}]), COST) == 2, "a rollback whose deploy is not known"
+
+
+def test_an_undecided_comparison_says_nothing_about_gains():
+    tried = {"news": True, "retrained": True, "outcome": "rejected"}
+    assert back_off(read_past([tried | {"undecided": True}]), COST) == 1
+    assert back_off(read_past([tried | {"undecided": False}]), COST) == 2
+
+
+def test_by_cost_the_price_is_the_budget_unless_the_user_sets_one():
+    asked, few = saw(excess=excess(1000.0)), saw(excess=excess(1000.0), new_labelled_rows=10)
+    assert decide(asked, [PAID, CALM] * 15, COST).retrain
+    assert decide(few, (), COST).retrain
+    limited = PolicySettings(preset="cost", max_retrains=3, min_new_rows=500)
+    assert "The budget is used up: 15 retrainings" in decide(asked, [PAID, CALM] * 15, limited).blocked[0]
+    assert "Only 10 new labelled rows; 500 are needed" in decide(few, (), limited).blocked[0]
 
 
 def test_old_journals_are_read_as_before():

@@ -5,6 +5,7 @@
 
 import hashlib
 import json
+import math
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -159,13 +160,27 @@ class PolicySettings(Section):
     reasons_needed: Positive = 1
     in_a_row: Positive = 1
     cool_down: Count = 1
-    max_retrains: Positive = 8
+    max_retrains: Positive | Literal["auto"] = "auto"
     budget_runs: Positive = 30
-    min_new_rows: Count = 1000
+    min_new_rows: Count | Literal["auto"] = "auto"
     min_new_share: Share = 0.10
     max_backoff: Positive = 16
     retrain_cost: Annotated[float, Field(gt=0)] = 20.0
     shadow_every: Count = 10
+
+    @property
+    def retraining_budget(self) -> float:
+        """Retrainings in `budget_runs` runs. By cost the price is the budget: each must have been earned before."""
+        if self.max_retrains == "auto":
+            return math.inf if self.preset == "cost" else 8
+        return self.max_retrains
+
+    @property
+    def rows_worth_while(self) -> int:
+        """New labelled rows that make a retraining worth while; by cost the excess of errors tells that better."""
+        if self.min_new_rows == "auto":
+            return 0 if self.preset == "cost" else 1000
+        return self.min_new_rows
 
     @model_validator(mode="after")
     def volume_alone_needs_a_number(self) -> "PolicySettings":
@@ -199,7 +214,7 @@ class TrainingSettings(Section):
 class PromotionSettings(Section):
     """What a challenger has to show before it goes live."""
 
-    gate: Literal["auto", "superior", "non_inferior", "tutorial"] = "auto"
+    gate: Literal["auto", "superior", "non_inferior", "not_worse", "tutorial"] = "auto"
     min_improvement: Annotated[float, Field(ge=0)] = 0.01
     alpha: Probability = 0.05
     min_rows: Positive = 200
@@ -210,9 +225,9 @@ class PromotionSettings(Section):
     max_size_mb: Annotated[float, Field(gt=0)] = 500.0
 
 
-# After a trigger by cost, what is no worse is the better bet: it has not yet learned the newest rows.
 DECIDING = ("data", "drift", "performance", "policy", "training", "promotion")
-PRESET_GATES = {"cost": "non_inferior", "naive": "tutorial"}
+# After a trigger by cost, what is not surely worse is the better bet: it has yet to learn the newest rows.
+PRESET_GATES = {"cost": "not_worse", "naive": "tutorial"}
 
 
 class RegistrySettings(Section):

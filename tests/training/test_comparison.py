@@ -68,6 +68,11 @@ def compare_counts(rows, better, worse, **options):
         ("non_inferior", 1000, 30, 35, "undecided", "can't rule out that it loses 0.01 (promotion.min_improvement)"),
         ("non_inferior", 1000, 2, 11, "champion", "surely worse"),
         ("non_inferior", 1000, 20, 20, "champion", "A tie"),
+        ("not_worse", 1000, 30, 35, "challenger", "It is not surely worse, and does not look worse by 0.01"),
+        ("not_worse", 1000, 30, 40, "undecided", "It looks worse by 0.01 (promotion.min_improvement) or more"),
+        ("not_worse", 1000, 2, 20, "champion", "surely worse"),
+        ("not_worse", 1000, 20, 20, "champion", "A tie"),
+        ("not_worse", 199, 60, 0, "undecided", "too few"),
         ("tutorial", 1000, 60, 50, "challenger", "does not ask whether it is luck"),
         ("tutorial", 1000, 59, 50, "champion", "does not reach 0.01"),
         ("tutorial", 199, 60, 0, "undecided", "too few"),
@@ -292,7 +297,8 @@ def exactly_promoted(rows, gain, gate, discordant=0.08):
         for better in range(differing + 1):
             worse = differing - better
             error = math.sqrt(differing - (better - worse) ** 2 / rows) / rows
-            found = Gain(0.8, 0.8, (better - worse) / rows, -1, 1, error, binom.sf(better - 1, differing, 0.5))
+            gained, luck = (better - worse) / rows, binom.sf(better - 1, differing, 0.5)
+            found = Gain(0.8, 0.8, gained, gained - 1.96 * error, gained + 1.96 * error, error, luck)
             if decide(found, rows, accuracy, promotion)[0] == "challenger":
                 total += weight * binom.pmf(better, differing, right)
     return total
@@ -304,6 +310,8 @@ def exactly_promoted(rows, gain, gate, discordant=0.08):
         (-0.01, "superior", 0.005, 0.015),
         (-0.01, "non_inferior", 0.04, 0.06),
         (-0.01, "tutorial", 0.15, 0.25),
+        (-0.01, "not_worse", 0.33, 0.40),
+        (-0.05, "not_worse", 0, 0.01),
         (0.0, "non_inferior", 0.10, 0.16),
         (0.02, "non_inferior", 0.42, 0.48),
         (0.02, "superior", 0.16, 0.22),

@@ -16,7 +16,7 @@ def find_obstacles(signals: Signals, past: Sequence[PastRun], settings: PolicySe
     if settings.preset == "naive":
         return signals.blocking
     obstacles = list(signals.blocking)
-    needed = min(settings.min_new_rows, round(settings.min_new_share * signals.trained_rows))
+    needed = min(settings.rows_worth_while, round(settings.min_new_share * signals.trained_rows))
     if signals.new_labelled_rows < needed:
         obstacles.append(
             f"Only {signals.new_labelled_rows:,} new labelled rows; {needed:,} are needed "
@@ -33,10 +33,10 @@ def _patience(past: Sequence[PastRun], settings: PolicySettings) -> list[str]:
         rejected = " after challengers that brought no gain" if wait > settings.cool_down else ""
         obstacles.append(f"Cooling down: {since} of {wait} runs have passed since the last retraining{rejected}.")
     spent = sum(run.retrained for run in past[-settings.budget_runs :])
-    if spent >= settings.max_retrains:
+    if spent >= settings.retraining_budget:
         obstacles.append(
             f"The budget is used up: {spent} retrainings in the last {settings.budget_runs} runs "
-            f"(policy.max_retrains = {settings.max_retrains})."
+            f"(policy.max_retrains = {settings.retraining_budget})."
         )
     before = past[len(past) - settings.in_a_row + 1 :] if settings.in_a_row > 1 else ()
     if settings.in_a_row > 1 and (len(before) < settings.in_a_row - 1 or not all(run.wanted for run in before)):
@@ -47,6 +47,12 @@ def _patience(past: Sequence[PastRun], settings: PolicySettings) -> list[str]:
 def runs_since_retraining(past: Sequence[PastRun]) -> int | None:
     """Runs that have passed since the last retraining; None when there was none."""
     return next((age for age, run in enumerate(reversed(past)) if run.retrained), None)
+
+
+def age_in_runs(past: Sequence[PastRun]) -> int:
+    """Runs with new rows since the last retraining, or all when there was none."""
+    since = runs_since_retraining(past)
+    return len(past) if since is None else since
 
 
 def cool_down(past: Sequence[PastRun], settings: PolicySettings) -> int:

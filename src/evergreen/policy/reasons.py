@@ -11,6 +11,8 @@ from evergreen.verdicts import calls_for_retraining
 SEVERITIES = ("minor", "moderate", "major")
 SURE = 1.5  # standard errors that the excess must reach, whatever it costs: less is noise
 KEEP_UNDECIDED = ("hybrid", "cost", "performance")  # presets that watch, in shadow, what could not be decided
+# By cost age is an insurance against what the labels don't show, and a cheap one only when it is rare.
+INSURED_RUNS = 30
 LATE_RUNS = 10  # labels that are later than this many runs can't warn in time
 ON_ESTIMATES = ("hybrid", "cost")  # presets that act on what the model is estimated to be worth
 
@@ -114,7 +116,7 @@ def _estimate_reasons(signals: Signals, settings: PolicySettings) -> list[str]:
 
 
 def _age_reasons(signals: Signals, settings: PolicySettings) -> list[str]:
-    if signals.age_days <= settings.max_age_days:
+    if signals.age_days <= settings.max_age_days or (settings.preset == "cost" and signals.age_runs < INSURED_RUNS):
         return []
     return [f"The model is {signals.age_days:.0f} days old; the limit is {settings.max_age_days:g}."]
 

@@ -15,7 +15,7 @@ class Signals:
         drift, predictions, relations: verdicts on the features, on the model's answers, on the columns together.
         severity: of data drift, "minor", "moderate" or "major": by the share of the model's importance that drifted.
         performance: verdict on labelled rows; None without labels. `performance_reason` says it in words.
-        age_days: of the live model.
+        age_days: of the live model. `age_runs`: runs with new rows since the last retraining, or since the beginning.
         new_rows, new_labelled_rows: since the live model's last row; `trained_rows` it has learned from.
         news: false when table and settings are as they were at the end of the last run.
         blocking: one sentence per thing that forbids training.
@@ -47,25 +47,31 @@ class Signals:
     leak: bool = False
     label_lag_runs: int | None = 0
     bare: tuple[str, ...] = ()
+    age_runs: int = 0
 
 
 @dataclass(frozen=True)
 class PastRun:
     """What is remembered of one earlier run.
 
-    A rollback counts as a retraining that was not deployed: what the challenger promised did not hold. `gained` tells
-    of a deployed challenger whether it did better than the replaced model in the window after; None: not known.
+    `gained` tells of a deployed challenger whether it did better than the replaced model in the window after, and is
+    false when it was taken back; None: not known.
+    `says_nothing` about gains: the rows could not tell whether the challenger is better, or a rollback whose deploy is
+    remembered as in vain already.
     """
 
     wanted: bool
     retrained: bool
     deployed: bool
     gained: bool | None = None
+    says_nothing: bool = False
 
     @property
     def brought_gain(self) -> bool | None:
         """Whether a retraining paid; None for a run without one, and while it isn't known."""
         if not self.retrained:
+            return None
+        if self.says_nothing:
             return None
         return self.gained if self.deployed else False
 
@@ -74,17 +80,21 @@ def read_past(runs: Sequence[Mapping[str, Any]]) -> tuple[PastRun, ...]:
     """Earlier runs from their journal entries, oldest first; those that found nothing new don't count.
 
     A challenger that won and waits for a person counts as deployed: it did bring a gain. The first look at the model
-    before the live one (`gained` of a later run) tells whether the deploy paid.
+    before the live one (`gained` of a later run) tells whether the deploy paid, a rollback that it did not: that is one
+    retraining in vain, not two. A rollback whose deploy is not known stands for it.
     """
     past: list[PastRun] = []
     live = None
     for run in runs:
-        if live is not None and past[live].gained is None and not run.get("rolled_back"):
-            past[live] = replace(past[live], gained=run.get("gained"))
+        taken_back = live is not None and bool(run.get("rolled_back"))
+        if live is not None and (taken_back or past[live].gained is None):
+            past[live] = replace(past[live], gained=False if taken_back else run.get("gained"))
         if not (run.get("news") or run.get("retrained") or run.get("rolled_back")):
             continue
-        past.append(_read_run(run))
-        if run.get("deployed") and run.get("retrained"):
+        past.append(replace(_read_run(run), says_nothing=True) if taken_back else _read_run(run))
+        if taken_back:
+            live = None
+        elif run.get("deployed") and run.get("retrained"):
             live = len(past) - 1
     return tuple(past)
 
@@ -94,4 +104,5 @@ def _read_run(run: Mapping[str, Any]) -> PastRun:
         wanted=bool(run.get("wanted")),
         retrained=bool(run.get("retrained") or run.get("rolled_back")),
         deployed=(bool(run.get("deployed")) or run.get("outcome") == "staged") and not run.get("rolled_back"),
+        says_nothing=bool(run.get("undecided")),
     )

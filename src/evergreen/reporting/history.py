@@ -35,6 +35,7 @@ def summarise_run(document: Mapping[str, Any]) -> dict[str, Any]:
         "first": bool(document.get("first_model")),
         "retrained": bool(document.get("training")) or fit_failed,
         "outcome": "failed" if fit_failed else training.get("outcome"),
+        "undecided": not document.get("deployed") and (document.get("comparison") or {}).get("winner") == "undecided",
         "training_seconds": training.get("seconds"),
         "deployed": bool(document.get("deployed")),
         "watched": document.get("watch") is not None,
