@@ -156,9 +156,26 @@ def test_challengers_differ_from_the_champion_as_much_as_they_say():
 def test_pasts_are_generated_as_they_are_called():
     import numpy as np
 
-    policies = load("policies")
-    tables = {name: policies.generate(name, np.random.default_rng(1)) for name in policies.GENERATED}
+    pasts = load("pasts")
+    tables = {name: pasts.turn(name, np.random.default_rng(1)) for name in pasts.TURNING}
     assert {len(table) for table in tables.values()} == {20_000}
     assert tables["covariate"]["x0"][-2000:].mean() > 0.9
     assert abs(tables["stationary"]["x0"][-2000:].mean()) < 0.1
     assert {frozenset(table["label"]) for table in tables.values()} == {frozenset({"yes", "no"})}
+
+
+@pytest.mark.parametrize(("name", "width"), [("mixed", 0), ("mixed, slowly", 1000)])
+def test_streams_pass_from_concept_to_concept_at_once_or_slowly(name, width):
+    """In "mixed" concept 1 says yes where two of three conditions hold, concept 0 where they do not."""
+    pytest.importorskip("river")
+    import numpy as np
+
+    rows = load("pasts").stream(name, np.random.default_rng(1))
+    curve = 0.5 + 0.3 * np.sin(3 * np.pi * rows.iloc[:, 2])
+    two = rows.iloc[:, 0].astype(int) + rows.iloc[:, 1].astype(int) + (rows.iloc[:, 3] < curve) >= 2
+    turned = (two == (rows["label"] == "yes")).to_numpy()
+    expected = np.arange(20_000) // 5000 % 2 == 1
+    sure = np.abs((np.arange(20_000) + 2500) % 5000 - 2500) >= width
+    assert len(rows) == 20_000
+    assert np.array_equal(turned[sure], expected[sure])
+    assert (turned[~sure] != expected[~sure]).any() == (width > 0)
