@@ -87,6 +87,11 @@ def read(url: str, query: str, folder: Path = Path(), **settings: Any):
     return open_table(url, DataSettings(query=query, **settings), folder)
 
 
+def sizes_of(table):
+    """Rows that are held at a time: a chunk of each would take a hundred times as long to go through."""
+    return [len(array) for array in table.arrays("id")]
+
+
 def test_a_query_to_postgresql_is_a_table(customers, monkeypatch):
     monkeypatch.setattr(databases, "FETCH_ROWS", 300)
     table = read(customers, "SELECT * FROM customers ORDER BY id", time="seen")
@@ -95,6 +100,7 @@ def test_a_query_to_postgresql_is_a_table(customers, monkeypatch):
         "seen": "timestamp[us]", "signed": "timestamp[us]", "day": "timestamp[us]", "extra": "struct<a: int64>",
     }  # fmt: skip
     rows = range(1, 1001)
+    assert sizes_of(table) == [300, 300, 300, 100]
     assert values_of(table, "id") == list(rows)
     assert values_of(table, "price") == [row * 1.5 for row in rows]
     assert values_of(table, "plan") == [f"plan {row % 3}" if row % 7 else None for row in rows]
@@ -172,6 +178,7 @@ def test_a_query_to_sqlite_is_a_table(shop, monkeypatch):
     assert types_of(table) == {
         "id": "int64", "amount": "double", "loose": "string", "seen": "timestamp[us]", "empty": "null"
     }  # fmt: skip
+    assert sizes_of(table) == [4] * 5
     assert values_of(table, "seen")[1] == datetime(2025, 1, 2, 10)
     assert values_of(table, "loose")[:9] == ["0", "1", "2", "3", "4", "1", "2.5", None, "4"]
     assert values_of(table, "amount") == [row / 2 for row in range(20)]

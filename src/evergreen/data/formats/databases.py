@@ -78,7 +78,7 @@ def _run(engine: "Engine", query: str, name: str) -> Chunks:
         result = connection.exec_driver_sql(query)  # as it is: `:` and `%` are the query's own
         names = list(result.keys())
         check_names(f"{name}: the query", names)
-        batches = keep(pa.record_batch(_arrays(rows, names), names=names) for rows in result.partitions())
+        batches = keep(pa.record_batch(_arrays(rows, names), names=names) for rows in result.partitions(FETCH_ROWS))
     return _as_chunks(names, batches)
 
 
