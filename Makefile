@@ -26,7 +26,7 @@ bench: $(VENV)/.ready-dev
 	$(RUN) benchmarks/bench_replay.py
 	$(RUN) benchmarks/bench_peers.py
 
-# What the verdicts promise, measured: an hour on two processors. EFFORT=0.05 takes minutes.
+# What the verdicts promise, measured: a night on two processors. EFFORT=0.02 takes an hour.
 validate: $(VENV)/.ready-validate
 	$(RUN) validation/run.py --effort $(or $(EFFORT),1) --out reports/validation.md
 

@@ -39,7 +39,6 @@ def market(rows: int = 45_000, seed: int = 0) -> pd.DataFrame:
 def replay(folder: Path, jobs: int) -> dict[str, Any]:
     """One replay as a process of its own; returns its document."""
     (folder / "config.toml").write_text('[data]\nsource = "market.parquet"\ntarget = "y"\n')
-    market().to_parquet(folder / "market.parquet")
     command = [sys.executable, str(PROJECT / "src" / "replay.py"), "--config", str(folder / "config.toml")]
     words = ["--json", "-q", "--jobs", str(jobs), "--policy", *POLICIES]
     done = subprocess.run([*command, *words], capture_output=True, text=True, check=True)
@@ -52,6 +51,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     jobs = parser.parse_args().jobs
     with tempfile.TemporaryDirectory() as scratch:
+        market().to_parquet(Path(scratch) / "market.parquet")
         started = time.perf_counter()
         found = replay(Path(scratch), jobs)
         seconds, used = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -6,6 +6,7 @@ from projects import events, journal, make_project, run, world, write_table
 
 import monitor
 import rollout
+from evergreen.policy import reasons
 
 POLICY = 'preset = "cost"\nmin_new_rows = 200\nretrain_cost = 60\nshadow_every = 2\n'
 STEP = pd.Timedelta("10min")
@@ -63,6 +64,16 @@ def test_a_stretch_of_nights_by_cost(tmp_path, capsys):
     assert fresh["shadow"] is None or fresh["shadow"]["digest"] is None
     assert "shadow" in events(nights.config.parent)
     assert [line["settings_digest"] for line in journal(nights.config.parent) if line["event"] == "run"]
+
+
+def test_by_cost_a_model_is_retrained_for_its_age_after_many_quiet_runs_only(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(reasons, "INSURED_RUNS", 1)
+    nights, old = Nights(tmp_path / "p", capsys), ("--set", "policy.max_age_days=0.0000001")
+    nights.look(*old)
+    first, second = nights.next(*old), nights.next(*old)
+    assert not first["decision"]["wanted"]
+    assert "days old" in second["decision"]["reasons"][0]
+    assert "and 1 runs have passed without a retraining" in second["decision"]["reasons"][0]
 
 
 def test_the_excess_of_each_run_is_that_of_the_windows_of_the_runs(tmp_path, capsys):

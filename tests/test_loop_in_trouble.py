@@ -100,6 +100,7 @@ def test_a_challenger_that_could_not_be_decided_is_watched_on_later_labels(tmp_p
     assert document["comparison"]["winner"] == "undecided"
     assert "watched in shadow" in document["training"]["reasons"][-1]
     assert not document["deployed"]
+    assert [entry["undecided"] for entry in journal(config.parent) if entry["event"] == "run"] == [False, True]
     more = [world(600, start="2025-02-01", seed=4, shift=1.5), world(600, start="2025-03-01", seed=5)]
     write_table(config.parent, pd.concat([OLD, *more]))
     _, document = run(monitor, capsys, config, "--set", "policy.mode=advise")

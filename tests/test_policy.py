@@ -85,7 +85,7 @@ def test_the_past_is_read_from_the_journal_and_idle_runs_do_not_count():
     assert read_past(runs) == (
         WANTED,
         dataclasses.replace(DEPLOYED, gained=False),
-        PastRun(wanted=False, retrained=True, deployed=False, says_nothing=True),
+        PastRun(wanted=False, retrained=True, deployed=False, taken_back=True),
         PastRun(wanted=False, retrained=True, deployed=False),
         DEPLOYED,
     )

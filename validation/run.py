@@ -1,6 +1,6 @@
 """Measure on simulated and real data what the verdicts promise: false alarms, power, delays, costs.
 
-    python validation/run.py                          all chapters, an hour on two processors
+    python validation/run.py                          all chapters, a night on two processors
     python validation/run.py drift promotion          some of them
     python validation/run.py --effort 0.05            a twentieth of the runs, minutes
     python validation/run.py --out validation.md      write the tables to a file too

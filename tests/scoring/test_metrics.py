@@ -379,3 +379,8 @@ def test_all_metrics_of_a_task_are_scored_at_once():
     y, predictions = classified(9, 80, 3)
     assert set(score_all("classification", y, predictions)) == set(SKLEARN_BINARY)
     assert set(score_all("regression", np.arange(1.0, 9.0), Predictions(np.zeros(8)))) == set(SKLEARN_REGRESSION)
+
+
+def test_an_answer_that_is_missing_or_no_class_is_never_right():
+    answers = Predictions(np.array(["a", None, "z", "b"], dtype=object), None, ("a", "b"))
+    assert sample_rows(["a", "b", "b", "b"], answers).predicted.tolist() == [0, -1, -1, 1]

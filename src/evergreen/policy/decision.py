@@ -66,4 +66,5 @@ def _muted(found: Sequence[Reason], past: Sequence[PastRun], settings: PolicySet
     runs = mute(past, settings) if settings.preset == "cost" else 0
     if not runs or not all(reason.safety for reason in found):
         return ()
-    return (f"The last retraining brought no gain; such a reason counts again in {runs} runs (policy.max_backoff).",)
+    again = f"such a reason counts again in {runs} runs (policy.max_backoff)"
+    return (f"The last retraining brought no gain, or none that could be shown; {again}.",)

@@ -72,7 +72,7 @@ def _in_vain(past: Sequence[PastRun]) -> int:
     for run in reversed(past):
         if run.deployed and run.gained is not False:
             break
-        vain += run.retrained
+        vain += run.retrained and not run.taken_back
     return vain
 
 

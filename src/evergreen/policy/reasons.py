@@ -118,7 +118,8 @@ def _estimate_reasons(signals: Signals, settings: PolicySettings) -> list[str]:
 def _age_reasons(signals: Signals, settings: PolicySettings) -> list[str]:
     if signals.age_days <= settings.max_age_days or (settings.preset == "cost" and signals.age_runs < INSURED_RUNS):
         return []
-    return [f"The model is {signals.age_days:.0f} days old; the limit is {settings.max_age_days:g}."]
+    runs = f", and {signals.age_runs} runs have passed without a retraining" if settings.preset == "cost" else ""
+    return [f"The model is {signals.age_days:.0f} days old; the limit is {settings.max_age_days:g}{runs}."]
 
 
 def _volume_reasons(signals: Signals, settings: PolicySettings) -> list[str]:

@@ -56,22 +56,22 @@ class PastRun:
 
     `gained` tells of a deployed challenger whether it did better than the replaced model in the window after, and is
     false when it was taken back; None: not known.
-    `says_nothing` about gains: the rows could not tell whether the challenger is better, or a rollback whose deploy is
-    remembered as in vain already.
+    `undecided`: the rows could not tell whether the challenger is better; the price of a retraining stays as it was,
+    while cool-down and mute take it as one without gain. `taken_back`: a rollback, of which the deploy is remembered
+    as in vain already.
     """
 
     wanted: bool
     retrained: bool
     deployed: bool
     gained: bool | None = None
-    says_nothing: bool = False
+    undecided: bool = False
+    taken_back: bool = False
 
     @property
     def brought_gain(self) -> bool | None:
         """Whether a retraining paid; None for a run without one, and while it isn't known."""
-        if not self.retrained:
-            return None
-        if self.says_nothing:
+        if not self.retrained or self.undecided or self.taken_back:
             return None
         return self.gained if self.deployed else False
 
@@ -84,18 +84,20 @@ def read_past(runs: Sequence[Mapping[str, Any]]) -> tuple[PastRun, ...]:
     retraining in vain, not two. A rollback whose deploy is not known stands for it.
     """
     past: list[PastRun] = []
-    live = None
+    live: int | None = None
+    waiting = False  # a challenger; it may have gone live by hand, and then it is not our deploy that goes back
     for run in runs:
-        taken_back = live is not None and bool(run.get("rolled_back"))
-        if live is not None and (taken_back or past[live].gained is None):
-            past[live] = replace(past[live], gained=False if taken_back else run.get("gained"))
+        back = live is not None and not waiting and bool(run.get("rolled_back"))
+        if live is not None and (back or (past[live].gained is None and not run.get("rolled_back"))):
+            past[live] = replace(past[live], gained=False if back else run.get("gained"))
         if not (run.get("news") or run.get("retrained") or run.get("rolled_back")):
             continue
-        past.append(replace(_read_run(run), says_nothing=True) if taken_back else _read_run(run))
-        if taken_back:
+        past.append(replace(_read_run(run), taken_back=back))
+        waiting |= run.get("outcome") == "staged"
+        if run.get("deployed") and run.get("retrained"):
+            live, waiting = len(past) - 1, False
+        elif back:
             live = None
-        elif run.get("deployed") and run.get("retrained"):
-            live = len(past) - 1
     return tuple(past)
 
 
@@ -104,5 +106,5 @@ def _read_run(run: Mapping[str, Any]) -> PastRun:
         wanted=bool(run.get("wanted")),
         retrained=bool(run.get("retrained") or run.get("rolled_back")),
         deployed=(bool(run.get("deployed")) or run.get("outcome") == "staged") and not run.get("rolled_back"),
-        says_nothing=bool(run.get("undecided")),
+        undecided=bool(run.get("undecided")),
     )

@@ -233,7 +233,7 @@ def _end(path: Path) -> tuple[str, int]:
     return FIRST, 0
 
 
-@lru_cache(maxsize=4096)  # one run reads the journal many times
+@lru_cache(maxsize=2**16)  # one run reads the journal many times; it holds what it read anyway
 def _parse(line: bytes) -> Entry | None:
     try:
         document = json.loads(line)

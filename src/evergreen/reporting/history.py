@@ -11,10 +11,10 @@ def summarise_run(document: Mapping[str, Any]) -> dict[str, Any]:
     """What the journal remembers of a run: enough for the history, for the policy, and for an engineer who greps.
 
     `retrained` is true for every attempt to train a challenger, a failed one too (the first model is `first`),
-    `wanted` when the policy found reason enough, `watched` when the predecessor was looked at, `gained` whether the
-    live model then did better. `judged_until` is the last row whose label counted, `rows_digest` tells the holdout of
-    a comparison. `estimate` is what was estimated without labels, `scored` the earlier estimates that could be held
-    against theirs.
+    `undecided` when the rows could not tell whether it is better, `wanted` when the policy found reason enough,
+    `watched` when the predecessor was looked at, `gained` whether the live model then did better. `judged_until` is the
+    last row whose label counted, `rows_digest` tells the holdout of a comparison. `estimate` is what was estimated
+    without labels, `scored` the earlier estimates that could be held against theirs.
     """
     drift, decision = document.get("drift") or {}, document.get("decision") or {}
     performance = drift.get("performance") or {}

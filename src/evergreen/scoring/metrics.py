@@ -205,7 +205,7 @@ def _coded(labels: np.ndarray, predictions: Predictions, positive: str | None) -
     classes = known + tuple(sorted(set(present) - set(known)))
     places = {name: place for place, name in enumerate(classes)}
     truth, predicted = (
-        np.array([places[name] for name in names], np.intp)[codes]
+        np.array([*(places.get(name, -1) for name in names), -1], np.intp)[codes]  # -1: no answer is never right
         for codes, names in ((truth, present), (answers, given))
     )
     probabilities = _widened(predictions.probabilities, len(classes))

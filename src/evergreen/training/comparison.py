@@ -1,9 +1,9 @@
 """Is the challenger really better? Both models' answers for the same rows, which neither has learned from.
 
 The rule is `promotion.gate`: *superior* asks for a gain that is large enough and not luck, *non_inferior*
-lets in what surely is no worse than by the margin, *not_worse* what may well be better, *tutorial* looks at the bare
-number. Always: ties keep the
-champion, a group of rows that is surely worse blocks, and too few rows decide nothing.
+lets in what surely is no worse than by the margin, *not_worse* what is not surely worse and looks worse by less than
+the margin, *tutorial* looks at the bare number. Always: ties keep the champion, a group of rows that is surely worse
+blocks, and too few rows decide nothing.
 """
 
 import math
