@@ -84,7 +84,7 @@ def monitor(
     The table is that of the settings where none is given; a workshop is for replays (see `Order`).
     """
     from evergreen.data.sources import open_tables
-    from evergreen.policy import age_in_runs, decide, read_past
+    from evergreen.policy import decide, read_past
     from evergreen.registry.journal import past_runs
     from evergreen.registry.predecessor import watch_predecessor
     from evergreen.registry.shadow import shadow_is_due, watch_shadow
@@ -106,8 +106,7 @@ def monitor(
     if watch and watch.rolled_back:
         detection = detect(settings, store, table)
     past = read_past([*past_runs(store.entries()), found_now(watch)])
-    signals = read_signals(settings, detection, watch, store, now)
-    signals = replace(signals, shadow=shadow, age_runs=age_in_runs(past))
+    signals = replace(read_signals(settings, detection, watch, store, now), shadow=shadow)
     decision = decide(signals, past, settings.policy)
     result = replace(result, watch=watch, detection=detection, signals=signals, decision=decision)
     if not decision.retrain:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from evergreen.drift.excess import Excess, ShadowFinding, accumulate_excess, reference_loss
-from evergreen.policy import PastRun, Signals, age_in_runs, back_off, cool_down, decide, mute, read_past
+from evergreen.policy import PastRun, Signals, back_off, cool_down, decide, mute, read_past
 from evergreen.scoring.metrics import METRICS
 from evergreen.settings import PolicySettings, Settings
 from evergreen.training.comparison import decide as compare_gain
@@ -48,8 +48,6 @@ SEVERE = saw(performance="severe", performance_reason="accuracy fell from 0.86 t
         (saw(performance="leak", performance_reason="x", leak=True), False),
         (saw(estimate="estimated_drop", estimate_reason="An estimated drop."), True),
         (saw(estimate="unreliable", estimate_reason="x"), False),
-        (saw(age_days=31, age_runs=29), False),
-        (saw(age_days=31, age_runs=30), True),
         (DRIFTED, False),
         (dataclasses.replace(DRIFTED, label_lag_runs=10), False),
         (dataclasses.replace(DRIFTED, label_lag_runs=11), True),
@@ -223,8 +221,15 @@ def test_a_rollback_after_a_challenger_went_live_by_hand_is_not_booked_on_the_de
     assert back_off(past, COST) == 2
 
 
-def test_age_is_counted_in_runs_since_the_last_retraining():
-    assert [age_in_runs(past) for past in ([], [CALM] * 3, [PAID, CALM], [CALM, REJECTED])] == [0, 3, 1, 0]
+@pytest.mark.parametrize(
+    ("past", "retrained"),
+    [([CALM] * 29, False), ([CALM] * 30, True), ([CALM, REJECTED, *[CALM] * 29], False), ([PAID, *[CALM] * 30], True)],
+)
+def test_by_cost_age_counts_after_thirty_runs_without_a_retraining_only(past, retrained):
+    old = saw(age_days=31)
+    assert decide(old, past, COST).retrain is retrained
+    assert not decide(saw(age_days=30), past, COST).wanted
+    assert decide(old, [], PolicySettings()).retrain, "under other presets age alone is enough"
 
 
 def test_by_cost_the_price_is_the_budget_unless_the_user_sets_one():

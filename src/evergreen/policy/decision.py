@@ -8,7 +8,7 @@ reason and per obstacle, so that whoever is woken by it knows why.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from evergreen.policy.patience import back_off, find_obstacles, mute
+from evergreen.policy.patience import back_off, find_obstacles, mute, runs_without_retraining
 from evergreen.policy.reasons import Reason, excess_limit, explain_calm, find_reasons
 from evergreen.policy.signals import PastRun, Signals
 from evergreen.settings import PolicySettings
@@ -48,7 +48,7 @@ def decide(signals: Signals, past: Sequence[PastRun], settings: PolicySettings) 
     if signals.new_rows == 0 or not signals.news:
         nothing = ("No rows or labels have come since the last run: nothing new to do.",)
         return Decision(False, False, False, settings.mode, nothing, (), settings.preset, limit, factor)
-    found = find_reasons(signals, settings, factor)
+    found = find_reasons(signals, settings, factor, runs_without_retraining(past))
     wanted = len(found) >= settings.reasons_needed
     blocked = (*find_obstacles(signals, past, settings), *_muted(found, past, settings)) if wanted else ()
     recommended = wanted and not blocked

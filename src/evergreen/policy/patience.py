@@ -49,7 +49,7 @@ def runs_since_retraining(past: Sequence[PastRun]) -> int | None:
     return next((age for age, run in enumerate(reversed(past)) if run.retrained), None)
 
 
-def age_in_runs(past: Sequence[PastRun]) -> int:
+def runs_without_retraining(past: Sequence[PastRun]) -> int:
     """Runs with new rows since the last retraining, or all when there was none."""
     since = runs_since_retraining(past)
     return len(past) if since is None else since

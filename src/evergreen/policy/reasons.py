@@ -25,8 +25,13 @@ class Reason:
     safety: bool = False
 
 
-def find_reasons(signals: Signals, settings: PolicySettings, backoff: int = 1) -> tuple[Reason, ...]:
-    """The sound reasons to retrain under the preset; empty when there is none."""
+def find_reasons(
+    signals: Signals, settings: PolicySettings, backoff: int = 1, quiet_runs: int = 0
+) -> tuple[Reason, ...]:
+    """The sound reasons to retrain under the preset; empty when there is none.
+
+    `quiet_runs` have passed since the last retraining, or since the beginning.
+    """
     own = _excess_reasons(signals, settings, backoff) if settings.preset == "cost" else []
     own += _shadow_reasons(signals, settings) if settings.preset in KEEP_UNDECIDED else []
     return (
@@ -37,6 +42,7 @@ def find_reasons(signals: Signals, settings: PolicySettings, backoff: int = 1) -
             if settings.preset in presets
             for text in find(signals, settings)
         ),
+        *(Reason(text, safety=True) for text in _insurance_reasons(signals, settings, quiet_runs)),
     )
 
 
@@ -116,10 +122,15 @@ def _estimate_reasons(signals: Signals, settings: PolicySettings) -> list[str]:
 
 
 def _age_reasons(signals: Signals, settings: PolicySettings) -> list[str]:
-    if signals.age_days <= settings.max_age_days or (settings.preset == "cost" and signals.age_runs < INSURED_RUNS):
+    if signals.age_days <= settings.max_age_days:
         return []
-    runs = f", and {signals.age_runs} runs have passed without a retraining" if settings.preset == "cost" else ""
-    return [f"The model is {signals.age_days:.0f} days old; the limit is {settings.max_age_days:g}{runs}."]
+    return [f"The model is {signals.age_days:.0f} days old; the limit is {settings.max_age_days:g}."]
+
+
+def _insurance_reasons(signals: Signals, settings: PolicySettings, quiet_runs: int) -> list[str]:
+    if settings.preset != "cost" or quiet_runs < INSURED_RUNS:
+        return []
+    return [f"{text} {quiet_runs} runs have passed without a retraining." for text in _age_reasons(signals, settings)]
 
 
 def _volume_reasons(signals: Signals, settings: PolicySettings) -> list[str]:
@@ -140,7 +151,7 @@ TRIGGERS: tuple[tuple[Find, tuple[str, ...]], ...] = (
     (_severe_reasons, ("cost",)),
     (_estimate_reasons, ON_ESTIMATES),
     (_unlabelled_drift_reasons, ("cost",)),
-    (_age_reasons, ("hybrid", "schedule", "cost", "naive")),
+    (_age_reasons, ("hybrid", "schedule", "naive")),
     (_volume_reasons, ("hybrid", "volume")),
 )
 

@@ -15,7 +15,7 @@ class Signals:
         drift, predictions, relations: verdicts on the features, on the model's answers, on the columns together.
         severity: of data drift, "minor", "moderate" or "major": by the share of the model's importance that drifted.
         performance: verdict on labelled rows; None without labels. `performance_reason` says it in words.
-        age_days: of the live model. `age_runs`: runs with new rows since the last retraining, or since the beginning.
+        age_days: of the live model.
         new_rows, new_labelled_rows: since the live model's last row; `trained_rows` it has learned from.
         news: false when table and settings are as they were at the end of the last run.
         blocking: one sentence per thing that forbids training.
@@ -47,7 +47,6 @@ class Signals:
     leak: bool = False
     label_lag_runs: int | None = 0
     bare: tuple[str, ...] = ()
-    age_runs: int = 0
 
 
 @dataclass(frozen=True)
