@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from evergreen.data.schema import Contract
     from evergreen.data.sources import Table, Window
     from evergreen.data.windows import Maturity, Timeline
+    from evergreen.drift.joint import JointDrift
     from evergreen.drift.performance_check import PerformanceCheck
     from evergreen.drift.profile import Profile
     from evergreen.drift.verdict import DriftReport
@@ -145,60 +146,48 @@ def detect(settings: "Settings", store: "Store", table: "Table") -> Detection:
     from evergreen.data.batches import read_batch
     from evergreen.data.rows import digest_rows
     from evergreen.data.schema import conform
-    from evergreen.data.windows import current_window, find_maturity, key_to_json, lacks_labels, read_timeline, to_key
+    from evergreen.data.windows import current_window, find_maturity, lacks_labels, read_timeline
     from evergreen.drift.columns import compare_profiles
     from evergreen.drift.in_time import profile_current, season_note
-    from evergreen.drift.joint import compare_relations, join_deep
-    from evergreen.drift.outcomes import profile_answers
     from evergreen.drift.profile import Profile
     from evergreen.drift.soundness import find_missing
     from evergreen.drift.verdict import conclude
     from evergreen.registry.accounts import open_account
     from evergreen.registry.describing import kinds_of, last_key_of, open_model
     from evergreen.registry.estimating import estimate_waiting, find_judged
-    from evergreen.registry.learned import look_deeper
     from evergreen.scoring.predictions import predict
 
     model, card = open_model(store)
     findings = check_form(settings, table, model.contract, card)
-    timeline = read_timeline(table, settings.data)
-    state = TableState(table.rows, int(timeline.labelled.sum()), key_to_json(to_key(timeline.keys[-1])))
-    seen_until = last_key_of(card, table)
+    timeline, seen_until = read_timeline(table, settings.data), last_key_of(card, table)
+    state = TableState(table.rows, int(timeline.labelled.sum()), key_of(timeline.keys[-1]))
     window = current_window(timeline, seen_until, settings.data)
     batch = read_batch(table, window, model.contract.features, settings.data, card.task)
     reference = Profile.from_dict(card.profile)
     current = profile_current(table, kinds_of(model.contract), reference, settings.drift, window=window)
-    if len(batch):
-        current = replace(current, start=text_of(batch.keys[0]), stop=text_of(batch.keys[-1]))
     columns = compare_profiles(reference, current, settings.drift)
     if len(batch) == 0:
-        return Detection(
-            conclude(reference, current, columns, settings.drift, season=season_note(current)), 0, 0, state
-        )
+        report = conclude(reference, current, columns, settings.drift, season=season_note(current))
+        return Detection(report, 0, 0, state)
     if table.current is not None and not table.time:
         state = replace(state, content=digest_rows(batch.frame))
+    current = replace(current, start=str(key_of(batch.keys[0])), stop=str(key_of(batch.keys[-1])))
     findings += check_rows(settings, table, timeline, window, batch, model.contract)
     findings += find_missing(columns, settings.data)
     answers = predict(model.estimator, conform(batch.frame, model.contract), card.task, model.contract.classes)
-    said = Profile.from_dict(card.prediction_profile or {})
-    says = profile_answers(answers, batch.keys, settings.drift, against=said)
     maturity = find_maturity(timeline, window, settings.data)
     estimate, scored = estimate_waiting(settings, store.entries(), table, model, card, batch, answers, maturity)
-    deep = look_deeper(settings, card, table, batch.frame) if settings.drift.deep else None
     report = conclude(
         reference,
         current,
         columns,
         settings.drift,
         quality=findings,
-        predictions=compare_profiles(said, says, settings.drift),
         importances=card.importances,
-        joint=join_deep(
-            compare_relations(reference.relations, current.relations, settings.drift), deep, settings.drift
-        ),
-        season=season_note(current, predictions=says),
+        joint=judge_together(settings, card, table, batch, reference, current),
         estimate=estimate,
         scored=scored,
+        **judge_answers(settings, card, batch, answers, current),
         **judge_outcomes(settings, card, batch, answers, maturity),
     )
     lacking = lacks_labels(timeline, settings.data, settings.training, seen_until)
@@ -239,11 +228,40 @@ def rows_since(card: "Card", table: "Table") -> "Window | None":
     return window if any(len(piece) for piece in table.arrays(next(iter(table.types)), window)) else None
 
 
-def text_of(key: Any) -> str:
-    """A row's time or number, for people."""
+def key_of(key: Any) -> str | int | None:
+    """A row's time or number as plain JSON."""
     from evergreen.data.windows import key_to_json, to_key
 
-    return str(key_to_json(to_key(key)))
+    return key_to_json(to_key(key))
+
+
+def judge_together(
+    settings: "Settings", card: "Card", table: "Table", batch: "Batch", reference: "Profile", current: "Profile"
+) -> "JointDrift | None":
+    """The drift that no column shows alone: in correlations and, with `drift.deep`, in any way at all."""
+    from evergreen.drift.joint import compare_relations, join_deep
+    from evergreen.registry.learned import look_deeper
+
+    relations = compare_relations(reference.relations, current.relations, settings.drift)
+    deep = look_deeper(settings, card, table, batch.frame) if settings.drift.deep else None
+    return join_deep(relations, deep, settings.drift)
+
+
+def judge_answers(
+    settings: "Settings", card: "Card", batch: "Batch", answers: "Predictions", current: "Profile"
+) -> dict[str, Any]:
+    """The drift of what the model says, and the season by which it and the columns were compared."""
+    from evergreen.drift.columns import compare_profiles
+    from evergreen.drift.in_time import season_note
+    from evergreen.drift.outcomes import profile_answers
+    from evergreen.drift.profile import Profile
+
+    said = Profile.from_dict(card.prediction_profile or {})
+    says = profile_answers(answers, batch.keys, settings.drift, against=said)
+    return {
+        "predictions": compare_profiles(said, says, settings.drift),
+        "season": season_note(current, predictions=says),
+    }
 
 
 def judge_outcomes(

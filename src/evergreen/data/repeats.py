@@ -46,7 +46,7 @@ def check_repeats(
     before = _read_digests(table, timeline, features, place.start - most, place.start)
     rows = min(len(new), LOOK_ROWS)
     repeated = int(np.isin(row_digests(new[features].tail(rows)), before).sum())
-    if repeated < REPEATED * rows:
+    if repeated < REPEATED * rows:  # the usual case; the older rows are read on suspicion only
         return ()
     older = _read_digests(table, timeline, features, max(0, place.start - 2 * most), place.start - most)
     usual = max(1 - len(np.unique(before)) / len(before), float(np.isin(before, older).mean()))

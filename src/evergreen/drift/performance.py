@@ -128,16 +128,8 @@ def judge_performance(
     """
     metric = metric_named(settings, task, root)
     base = baseline.get(metric.name)
-    report = PerformanceReport(
-        metric.name,
-        metric.higher_is_better,
-        metric.relative,
-        settings.max_drop,
-        len(y),
-        baseline=base.value if base and base.defined else None,
-        coverage=_coverage(len(y), maturity, unlabelled),
-        baselines=dict(baseline),
-    )
+    report = _begin(metric, base, len(y), settings)
+    report = replace(report, coverage=_coverage(len(y), maturity, unlabelled), baselines=dict(baseline))
     unripe = words.unripe(maturity)
     if len(y) < settings.min_labels:
         reasons = _sentences(words.too_few(len(y), settings.min_labels), unripe)
@@ -159,6 +151,13 @@ def judge_performance(
     current = score_sample(metric, sample, settings.confidence, seed, ordered=ordered)
     report = _judge(report, metric, base, current, settings)
     return replace(report, reasons=_sentences(*report.reasons, unripe))
+
+
+def _begin(metric: Metric, base: Score | None, rows: int, settings: PerformanceSettings) -> PerformanceReport:
+    """What is known before anything has been judged."""
+    known = base.value if base and base.defined else None
+    named = metric.name, metric.higher_is_better, metric.relative
+    return PerformanceReport(*named, settings.max_drop, rows, baseline=known)
 
 
 def _judge(

@@ -70,8 +70,7 @@ def _rooted(url: "URL", root: Path) -> "URL":
 
 
 def _run(engine: "Engine", query: str, name: str) -> Chunks:
-
-    options: dict[str, Any] = {"stream_results": True, "yield_per": FETCH_ROWS, "no_parameters": True}
+    options: dict[str, Any] = {"stream_results": True, "no_parameters": True}
     if engine.dialect.name == "postgresql":
         options["postgresql_readonly"] = True
     with engine.connect().execution_options(**options) as connection:
