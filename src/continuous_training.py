@@ -117,7 +117,7 @@ def retrain(settings: "Settings", store: "Store", table: "Table", order: Order) 
 
 def train_shadow(settings: "Settings", store: "Store", table: "Table", order: Order) -> Shadowing:
     """Train a challenger as `retrain` does, and keep it to be watched: it passes the gates and does not go live."""
-    from evergreen.registry.shadow import keep_shadow, refuse_shadow
+    from evergreen.monitoring.shadow import keep_shadow, refuse_shadow
     from evergreen.training.admission import examine
 
     made = make_challenger(settings, store, table, order)
@@ -261,8 +261,8 @@ def is_undecided(settings: "Settings", shown: "Examination") -> bool:
 
 def carry_out(settings: "Settings", store: "Store", result: Retraining, fitted: "Fitted", order: Order) -> None:
     """Write the decision record, then stage or deploy what won; what could not be decided goes to the shadow."""
+    from evergreen.monitoring.shadow import keep_shadow
     from evergreen.registry.comparisons import write_comparison
-    from evergreen.registry.shadow import keep_shadow
 
     write_comparison(store.folder, order.run, to_document(result) | {"format": 1, "run": order.run})
     if result.outcome == "rejected":

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from evergreen.drift.performance_check import PerformanceCheck
     from evergreen.drift.profile import Profile
     from evergreen.drift.verdict import DriftReport
-    from evergreen.registry.accounts import Account
+    from evergreen.monitoring.accounts import Account
     from evergreen.registry.cards import Card
     from evergreen.registry.store import Store
     from evergreen.scoring.predictions import Predictions
@@ -152,9 +152,9 @@ def detect(settings: "Settings", store: "Store", table: "Table") -> Detection:
     from evergreen.drift.profile import Profile
     from evergreen.drift.soundness import find_missing
     from evergreen.drift.verdict import conclude
-    from evergreen.registry.accounts import open_account
+    from evergreen.monitoring.accounts import open_account
+    from evergreen.monitoring.estimating import estimate_waiting, find_judged
     from evergreen.registry.describing import kinds_of, last_key_of, open_model
-    from evergreen.registry.estimating import estimate_waiting, find_judged
     from evergreen.scoring.predictions import predict
 
     model, card = open_model(store)
@@ -240,7 +240,7 @@ def judge_together(
 ) -> "JointDrift | None":
     """The drift that no column shows alone: in correlations and, with `drift.deep`, in any way at all."""
     from evergreen.drift.joint import compare_relations, join_deep
-    from evergreen.registry.learned import look_deeper
+    from evergreen.monitoring.learned import look_deeper
 
     relations = compare_relations(reference.relations, current.relations, settings.drift)
     deep = look_deeper(settings, card, table, batch.frame) if settings.drift.deep else None

@@ -32,8 +32,8 @@ from evergreen.errors import DataError, ExitCode, TrainingError
 
 if TYPE_CHECKING:
     from evergreen.data.sources import Table
+    from evergreen.monitoring.predecessor import Watch
     from evergreen.policy import Decision, Signals
-    from evergreen.registry.predecessor import Watch
     from evergreen.registry.store import Store
     from evergreen.settings import Settings
     from evergreen.training.fitting import Workshop
@@ -84,10 +84,10 @@ def monitor(
     The table is that of the settings where none is given; a workshop is for replays (see `Order`).
     """
     from evergreen.data.sources import open_tables
+    from evergreen.monitoring.predecessor import watch_predecessor
+    from evergreen.monitoring.shadow import shadow_is_due, watch_shadow
     from evergreen.policy import decide, read_past
     from evergreen.registry.journal import past_runs
-    from evergreen.registry.predecessor import watch_predecessor
-    from evergreen.registry.shadow import shadow_is_due, watch_shadow
 
     store.reconcile(now)
     tell(1, "reading the table")
@@ -139,7 +139,7 @@ def train_first(
 
 def try_shadow(settings: "Settings", store: "Store", table: "Table", order: Order) -> Shadowing:
     """Train a challenger for the shadow; one that can't be trained is told, and spoils nothing else of the night."""
-    from evergreen.registry.shadow import refuse_shadow
+    from evergreen.monitoring.shadow import refuse_shadow
 
     try:
         return train_shadow(settings, store, table, order)
@@ -174,8 +174,8 @@ def read_signals(
 ) -> "Signals":
     """What the policy wants to know, out of what was found."""
     from evergreen.drift.bare_rules import find_bare
+    from evergreen.monitoring.accounts import find_excess, label_lag
     from evergreen.policy import Signals
-    from evergreen.registry.accounts import find_excess, label_lag
     from evergreen.registry.journal import past_runs
 
     report, live = detection.report, store.live()
@@ -226,8 +226,8 @@ def to_document(result: MonitorResult, settings: "Settings") -> dict[str, Any]:
     """The run's document, as far as its steps make it; `docs/results.schema.json` describes it."""
     from evergreen.drift.verdict import to_document as drift_document
     from evergreen.masking import shown_source
-    from evergreen.registry.accounts import excess_document
-    from evergreen.registry.shadow import shadow_document
+    from evergreen.monitoring.accounts import excess_document
+    from evergreen.monitoring.shadow import shadow_document
 
     nothing = {"first_model": None, "training": None, "comparison": None}
     first = continuous_training.to_document(result.first_model) if result.first_model else nothing

@@ -9,7 +9,7 @@ from projects import journal, make_project, run, write_table
 import monitor
 from evergreen.data.sources import open_tables
 from evergreen.data.windows import key_to_json, to_key
-from evergreen.registry.holdout import read_holdout
+from evergreen.monitoring.holdout import read_holdout
 from evergreen.registry.store import Store
 from evergreen.settings import Settings
 

@@ -16,7 +16,7 @@ FLOORS = [
     {"scoring"},
     {"drift", "training"},
     {"registry"},
-    {"policy", "slots"},
+    {"policy", "slots", "monitoring"},
     {"replay"},
     {"reporting"},
     {"serving"},

@@ -6,7 +6,7 @@ import pandas as pd
 from projects import make_project, run, world, write_table
 
 import monitor
-from evergreen.registry import predecessor
+from evergreen.monitoring import predecessor
 
 OLD = world(3000, seed=1)
 FLIPPED = world(3000, start="2025-02-01", seed=3, flip=True)

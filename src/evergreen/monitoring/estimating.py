@@ -18,10 +18,10 @@ from evergreen.drift.estimation.estimate import (
 )
 from evergreen.drift.estimation.track import ScoredEstimate
 from evergreen.drift.label_bias import chosen_with_bias
+from evergreen.monitoring.holdout import read_holdout
+from evergreen.monitoring.track_record import digest_of_rows, read_scored, score_due
 from evergreen.registry.cards import Card
-from evergreen.registry.holdout import read_holdout
 from evergreen.registry.journal import Entry
-from evergreen.registry.track_record import digest_of_rows, read_scored, score_due
 from evergreen.scoring.metrics import metric_named
 from evergreen.scoring.predictions import Predictions, predict
 from evergreen.settings import Settings

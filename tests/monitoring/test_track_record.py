@@ -9,8 +9,8 @@ import pytest
 
 from evergreen.data.batches import Batch
 from evergreen.drift.estimation.track import ScoredEstimate
+from evergreen.monitoring.track_record import digest_of_rows, read_scored, score_due
 from evergreen.registry.journal import Entry
-from evergreen.registry.track_record import digest_of_rows, read_scored, score_due
 from evergreen.scoring.metrics import METRICS
 from evergreen.scoring.predictions import Predictions
 from evergreen.settings import DataSettings, Settings

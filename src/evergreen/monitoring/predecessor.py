@@ -6,9 +6,9 @@ from datetime import datetime
 
 from evergreen.data.quality import check_target
 from evergreen.data.sources import Table
+from evergreen.monitoring.contest import can_take_part, find_stretch, read_contest
 from evergreen.registry.cards import read_card
 from evergreen.registry.comparisons import write_comparison
-from evergreen.registry.contest import can_take_part, find_stretch, read_contest
 from evergreen.registry.describing import open_model
 from evergreen.registry.journal import GOES_LIVE, Entry
 from evergreen.registry.store import Store

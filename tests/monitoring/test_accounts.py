@@ -9,7 +9,7 @@ from tests.registry.models import at, make_card, make_pickle, open_store, put_li
 
 from evergreen.data.batches import Batch
 from evergreen.drift.excess import accumulate_excess
-from evergreen.registry.accounts import (
+from evergreen.monitoring.accounts import (
     Account,
     baseline_of,
     counted_from,

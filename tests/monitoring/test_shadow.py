@@ -5,7 +5,7 @@ from tests.registry.models import at, make_card, make_pickle, open_store, put_li
 
 from evergreen.drift.excess import ShadowFinding
 from evergreen.files import digest_of
-from evergreen.registry.shadow import (
+from evergreen.monitoring.shadow import (
     forget_shadow,
     keep_shadow,
     open_shadow,

@@ -18,11 +18,11 @@ from evergreen.data.batches import Batch
 from evergreen.data.sources import Table
 from evergreen.drift.excess import ShadowFinding, weigh_shadow
 from evergreen.errors import IntegrityError
+from evergreen.monitoring.accounts import open_account, runs_since_live, window_ends
+from evergreen.monitoring.contest import can_take_part, read_contest
 from evergreen.registry import cards
-from evergreen.registry.accounts import open_account, runs_since_live, window_ends
 from evergreen.registry.backups import read_if_intact
 from evergreen.registry.cards import Card
-from evergreen.registry.contest import can_take_part, read_contest
 from evergreen.registry.describing import contract_of, open_model
 from evergreen.registry.journal import GOES_LIVE, Entry
 from evergreen.registry.store import Store
