@@ -27,7 +27,7 @@ bench: $(VENV)/.ready-dev
 	$(RUN) benchmarks/bench_peers.py
 
 # What the verdicts promise, measured: a night on two processors. EFFORT=0.02 takes an hour.
-validate: $(VENV)/.ready-validate
+validate: $(VENV)/.ready-dev
 	$(RUN) validation/run.py --effort $(or $(EFFORT),1) --out reports/validation.md
 
 # What was made here: the environment, caches, reports and the demo's models. Only on this command, and it says so.
@@ -47,10 +47,6 @@ $(VENV)/.ready: requirements.txt | $(VENV)/bin/python
 
 $(VENV)/.ready-serve: requirements-serve.txt $(VENV)/.ready
 	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements-serve.txt
-	touch $@
-
-$(VENV)/.ready-validate: validation/requirements.txt $(VENV)/.ready-dev
-	$(RUN) -m pip install --quiet --disable-pip-version-check -r validation/requirements.txt
 	touch $@
 
 $(VENV)/.ready-dev: requirements-dev.txt requirements-serve.txt $(VENV)/.ready

@@ -167,7 +167,6 @@ def test_pasts_are_generated_as_they_are_called():
 @pytest.mark.parametrize(("name", "width"), [("mixed", 0), ("mixed, slowly", 1000)])
 def test_streams_pass_from_concept_to_concept_at_once_or_slowly(name, width):
     """In "mixed" concept 1 says yes where two of three conditions hold, concept 0 where they do not."""
-    pytest.importorskip("river")
     import numpy as np
 
     rows = load("pasts").stream(name, np.random.default_rng(1))

@@ -110,11 +110,7 @@ def watch_delay(simulation: Simulation, worse: float) -> Measured:
 
 
 def adwin_delay(simulation: Simulation, worse: float) -> Measured:
-    """The same for ADWIN, where river is installed."""
-    try:
-        import river.drift  # noqa: F401
-    except ImportError:
-        return Measured(None, note="river is not installed (validation/requirements.txt)")
+    """The same for ADWIN."""
     if worse == 0:
         return share([row is not None for row in simulation.repeat(adwin_alarm, 20_000, 0.0)])
     return median([STREAM if row is None else row for row in simulation.repeat(adwin_alarm, CHANGE + STREAM, worse)])
