@@ -205,24 +205,14 @@ def fit(
     settings: "Settings", store: "Store", material: "Material", seen_until: Any, workshop: "Workshop | None" = None
 ) -> "Fitted":
     """Fit the challenger in the workshop, or else in a child process within the limits of the settings."""
-    from evergreen.data.labels import own_labels
-    from evergreen.data.schema import conform
     from evergreen.files import read_bytes
     from evergreen.registry.journal import labelled_per_run
-    from evergreen.training.fitting import FitJob, fit_in_child, limits_of
+    from evergreen.training.fitting import fit_in_child, job_for, limits_of
 
-    training = material.training
-    job = FitJob(
-        features=conform(training.frame, material.contract),
-        labels=own_labels(training.labels, material.contract.label_type),
-        keys=training.keys,
-        contract=material.contract,
-        task=material.task,
-        training=settings.training,
-        compute=settings.compute,
-        performance=settings.performance,
-        root=settings.root,
-        positive=settings.data.positive,
+    job = job_for(
+        material.training,
+        material.contract,
+        settings,
         champion=read_bytes(store.model_path) if settings.training.update and store.live_digest() else None,
         seen_until=seen_until,
         window_rows=labelled_per_run(store.entries()),

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evergreen.data.batches import read_batch
-from evergreen.data.labels import own_labels
-from evergreen.data.schema import conform, infer_contract
+from evergreen.data.schema import infer_contract
 from evergreen.data.sources import Window
 from evergreen.data.windows import read_timeline, thin, to_key
 from evergreen.errors import DataError, TrainingError, UsageError
@@ -23,7 +22,7 @@ from evergreen.registry.store import Store
 from evergreen.replay.library import Library, Remembered
 from evergreen.replay.past import Past
 from evergreen.settings import Settings
-from evergreen.training.fitting import FitJob, Workshop
+from evergreen.training.fitting import FitJob, Workshop, job_for
 
 if TYPE_CHECKING:
     from evergreen.data.sources import Table
@@ -166,19 +165,7 @@ def _job_of_all(settings: Settings, table: "Table", block_rows: int) -> FitJob:
     contract = infer_contract(table, settings.data, window)
     batch = read_batch(table, window, contract.features, settings.data, contract.task).labelled_rows()
     batch = batch.rows(thin(len(batch), settings.training.max_rows, settings.training.seed))
-    return FitJob(
-        features=conform(batch.frame, contract),
-        labels=own_labels(batch.labels, contract.label_type),
-        keys=batch.keys,
-        contract=contract,
-        task=str(contract.task),
-        training=settings.training,
-        compute=settings.compute,
-        performance=settings.performance,
-        root=settings.root,
-        positive=settings.data.positive,
-        window_rows=block_rows,
-    )
+    return job_for(batch, contract, settings, window_rows=block_rows)
 
 
 def play_rule(name: str, first: int, models: Mapping[int, str], blocks: int, period: int) -> Play:

@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from evergreen.data.batches import Batch
-from evergreen.data.labels import own_labels
-from evergreen.data.schema import Contract, conform, infer_contract
+from evergreen.data.schema import Contract, infer_contract
 from evergreen.data.sources import Window
 from evergreen.data.windows import to_key
 from evergreen.drift.performance import judge_performance
@@ -18,7 +17,7 @@ from evergreen.replay.plays import key_of
 from evergreen.scoring.metrics import score_all
 from evergreen.scoring.predictions import Predictions
 from evergreen.settings import Settings
-from evergreen.training.fitting import FitJob
+from evergreen.training.fitting import FitJob, job_for
 from evergreen.verdicts import shows_loss
 
 LENGTH = 10  # blocks of a reference, and as many that follow: enough of both to be judged, short enough to be quiet
@@ -109,15 +108,4 @@ def _labelled(past: Past, memory: Memory, rows: slice) -> tuple[np.ndarray, Pred
 def _job(settings: Settings, contract: Contract, rows: Batch) -> FitJob:
     """One plain fit on all these rows: whether the world stood still shows without any search."""
     training = settings.training.model_copy(update={"window": "all", "search": {}, "update": False})
-    return FitJob(
-        features=conform(rows.frame.reset_index(drop=True), contract),
-        labels=own_labels(rows.labels, contract.label_type),
-        keys=rows.keys,
-        contract=contract,
-        task=str(contract.task),
-        training=training,
-        compute=settings.compute,
-        performance=settings.performance,
-        root=settings.root,
-        positive=settings.data.positive,
-    )
+    return job_for(rows, contract, settings.model_copy(update={"training": training}))

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from evergreen.data.labels import own_labels
+from evergreen.data.schema import conform
 from evergreen.data.windows import fade_weights
 from evergreen.errors import DataError, UsageError
 from evergreen.files import digest_of
@@ -35,8 +37,9 @@ from evergreen.training.search import Scorer, search_params
 if TYPE_CHECKING:
     import pandas
 
+    from evergreen.data.batches import Batch
     from evergreen.data.schema import Contract
-    from evergreen.settings import ComputeSettings, PerformanceSettings, TrainingSettings
+    from evergreen.settings import ComputeSettings, PerformanceSettings, Settings, TrainingSettings
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +75,23 @@ class FitJob:
     champion: bytes | None = None
     seen_until: Any = None
     window_rows: int | None = None
+
+
+def job_for(rows: "Batch", contract: "Contract", settings: "Settings", **more: Any) -> FitJob:
+    """The job of learning labelled rows as the settings say; `more` are fields that a first fit does without."""
+    return FitJob(
+        features=conform(rows.frame, contract),
+        labels=own_labels(rows.labels, contract.label_type),
+        keys=rows.keys,
+        contract=contract,
+        task=str(contract.task),
+        training=settings.training,
+        compute=settings.compute,
+        performance=settings.performance,
+        root=settings.root,
+        positive=settings.data.positive,
+        **more,
+    )
 
 
 @dataclass(frozen=True)
