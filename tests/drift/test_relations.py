@@ -8,7 +8,6 @@ import pytest
 from evergreen.drift.joint import compare_relations
 from evergreen.drift.relations import (
     COLUMNS,
-    ROWS,
     SUMS,
     choose_columns,
     measure_relations,
@@ -16,6 +15,7 @@ from evergreen.drift.relations import (
     relations_from_dict,
     relations_to_dict,
     score_bins,
+    thin_rows,
 )
 from evergreen.drift.summaries import count_numbers, make_bins
 from evergreen.drift.tails import normal_quantile
@@ -107,9 +107,42 @@ def test_of_many_columns_the_most_important_are_looked_at_else_the_first_by_name
     assert (found.columns, found.available) == (100, 150)
 
 
-def test_long_samples_are_thinned_to_every_so_manieth_row():
-    rows = np.random.default_rng(5).normal(size=(3 * ROWS, 2))
-    assert relate(rows)[0].rows == ROWS
+def pair(rng, rows, r):
+    first = rng.normal(size=rows)
+    return np.column_stack([first, r * first + (1 - r**2) ** 0.5 * rng.normal(size=rows)])
+
+
+def thinned(rows, columns, against):
+    looked_at, weight = thin_rows(len(rows))
+    return measure_relations(named(rows[looked_at]), columns, weight=weight, against=against)
+
+
+def test_parts_of_unequal_size_weigh_as_much_as_they_have_rows():
+    """Each part is looked at through about as many rows; simply added, a small one would count as a large one."""
+    rng = np.random.default_rng(5)
+    large, small = pair(rng, 300_000, 0.6), pair(rng, 17_000, -0.2)
+    whole = np.concatenate([large, small])
+    columns = profiles_of(whole)
+    reference = thinned(whole, columns, None)
+    parts = [thinned(rows, columns, reference) for rows in (large, small)]
+    merged = merge_relations(*parts)
+    expected = np.corrcoef(scores_of(whole, reference, columns).T)[0, 1]
+    assert merged.correlations()[0, 1] == pytest.approx(expected, abs=0.02)
+    assert parts[0].correlations()[0, 1] == pytest.approx(expected + 0.04, abs=0.03)
+    assert parts[0].rows == len(thin_rows(300_000)[0])
+    weights = np.repeat([thin_rows(len(rows))[1] for rows in (large, small)], [part.rows for part in parts])
+    assert merged.rows == int(weights.sum() ** 2 / (weights**2).sum())
+    assert compare_relations(reference, merged, SETTINGS).verdict == "no_drift"
+
+
+def test_sums_over_very_many_rows_do_not_overflow():
+    rng = np.random.default_rng(6)
+    rows = pair(rng, 2000, 0.5)
+    columns = profiles_of(rows)
+    few = measure_relations(named(rows), columns)
+    many = measure_relations(named(rows), columns, weight=1_000_000)
+    assert many.correlations() == pytest.approx(few.correlations(), abs=1e-9)
+    assert many.rows == few.rows
 
 
 def test_columns_of_nearly_one_value_are_left_out():

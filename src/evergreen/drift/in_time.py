@@ -18,9 +18,9 @@ import pyarrow as pa
 from evergreen.data.arrays import to_numpy
 from evergreen.drift.counting import to_values
 from evergreen.drift.groups import count_groups
-from evergreen.drift.passes import count_cores, spread_rows
+from evergreen.drift.passes import count_cores
 from evergreen.drift.profile import Profile, profile_frame, profile_table, relate_frame, to_arrow
-from evergreen.drift.relations import ROWS, split_seasons
+from evergreen.drift.relations import split_seasons, thin_rows
 from evergreen.drift.seasons import NONE, describe_seasons, find_comparable, season_of
 from evergreen.drift.steadiness import find_levels
 from evergreen.drift.stretches import cut_stretches
@@ -142,10 +142,10 @@ def _relate_in_seasons(profile: Profile, read: Callable[[str], Iterable[pa.Array
     """The profile with the relations of its columns in each season, from the values of some rows."""
     if profile.relations is None:
         return profile
-    rows = spread_rows(len(seasons), ROWS)
+    rows, weight = thin_rows(len(seasons))
     samples = {name: _take(read(name), rows) for name in profile.relations.names}
     edges = {name: column.edges for name, column in profile.columns.items() if isinstance(column, NumberProfile)}
-    return replace(profile, relations=split_seasons(profile.relations, samples, edges, seasons[rows]))
+    return replace(profile, relations=split_seasons(profile.relations, samples, edges, seasons[rows], weight))
 
 
 def _take(pieces: Iterable[pa.Array], rows: np.ndarray) -> np.ndarray:

@@ -161,7 +161,7 @@ def _read_pairs(relations: Relations, names: Sequence[str]) -> tuple[np.ndarray,
     chosen = np.array([relations.names.index(name) for name in names], dtype=int)
     pairs = np.ix_(chosen, chosen)
     upper = np.triu_indices(len(names), 1)
-    found = relations.correlations(), relations.counts, relations.scatter_factors()
+    found = relations.correlations(), relations.effective_rows(), relations.scatter_factors()
     correlations, counts, factors = (matrix[pairs][upper] for matrix in found)
     return correlations, counts, factors
 

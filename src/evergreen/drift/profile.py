@@ -13,15 +13,15 @@ import numpy as np
 import pyarrow as pa
 
 from evergreen.drift.counting import to_values
-from evergreen.drift.passes import Pass, count_column, count_columns, count_cores, spread_rows
+from evergreen.drift.passes import Pass, count_column, count_columns, count_cores
 from evergreen.drift.relations import (
-    ROWS,
     Relations,
     choose_columns,
     measure_relations,
     merge_relations,
     relations_from_dict,
     relations_to_dict,
+    thin_rows,
 )
 from evergreen.drift.seasons import merge_notes
 from evergreen.drift.steadiness import merge_steadiness
@@ -106,11 +106,12 @@ def profile_table(
     bins = {name: (column.edges, column.points) for name, column in _numbers_of(against, there).items()}
     rows = sum(table.chunk_rows(window))
     sampled = _columns_to_relate(there, against, importances)
-    work = Pass(table, there, window, bins, _labels_of(against), spread_rows(rows, ROWS), frozenset(sampled))
+    looked_at, weight = thin_rows(rows)
+    work = Pass(table, there, window, bins, _labels_of(against), looked_at, frozenset(sampled))
     columns, samples = count_columns(work, jobs or count_cores())
     extent = (None, None) if window is None else (_text(window.start), _text(window.stop))
     profile = Profile(_finished(columns, against), _rows(columns, rows), table.name, *extent)
-    return _relate(profile, samples, against, importances)
+    return _relate(profile, samples, weight, against, importances)
 
 
 def profile_arrays(
@@ -145,10 +146,10 @@ def profile_frame(
 def relate_frame(profile: Profile, frame: "pd.DataFrame", importances: Mapping[str, float] | None = None) -> Profile:
     """The profile of a frame together with the relations between its numeric columns."""
     numbers = _numbers_of(profile, profile.columns)
-    rows = spread_rows(len(frame), ROWS)
+    rows, weight = thin_rows(len(frame))
     arrays = {name: to_arrow(frame[name].iloc[rows]) for name in choose_columns(list(numbers), importances)}
     samples = {name: to_values(array).astype(np.float64) for name, array in arrays.items()}
-    return _relate(profile, samples, None, importances)
+    return _relate(profile, samples, weight, None, importances)
 
 
 def to_arrow(values: "pd.Series") -> pa.Array:
@@ -164,8 +165,8 @@ def merge(one: Profile, other: Profile) -> Profile:
     """The profile of both stretches together; both must have been taken on the same bins.
 
     Exact, associative and commutative; only of categories with more labels than are kept by name the number of the
-    others becomes an upper bound. Relations are those of the rows looked at on either side. How steady the whole is,
-    is told by the stretches of the parts that know theirs, pooled by length.
+    others becomes an upper bound. Relations rest on the rows looked at on either side, which stand for all. How steady
+    the whole is, is told by the stretches of the parts that know theirs, pooled by length.
     """
     if one.columns.keys() != other.columns.keys():
         raise ValueError("profiles of different columns can't be merged")
@@ -209,16 +210,18 @@ def _columns_to_relate(
 def _relate(
     profile: Profile,
     samples: Mapping[str, np.ndarray],
+    weight: int,
     against: Profile | None,
     importances: Mapping[str, float] | None,
 ) -> Profile:
-    """The profile with the relations between its columns, from the values of some rows."""
+    """The profile with the relations between its columns, from the values of some rows, each standing for `weight`."""
     known = against.relations if against else None
     if against is not None and known is None:
         return profile
     columns = _numbers_of(profile, profile.columns)
     kept = {name: values for name, values in samples.items() if name in columns}
-    return replace(profile, relations=measure_relations(kept, columns, against=known, importances=importances))
+    found = measure_relations(kept, columns, weight=weight, against=known, importances=importances)
+    return replace(profile, relations=found)
 
 
 def _rows(columns: Mapping[str, ColumnProfile], otherwise: int) -> int:

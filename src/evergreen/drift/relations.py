@@ -4,6 +4,8 @@ Each value is replaced by the normal quantile of its place among the reference's
 that heavy tails and outliers decide nothing: correlations of raw values alarm on nothing in 19 to 82 % of clean runs.
 What is kept of the rows are sums over pairs of columns, in whole numbers, which add up exactly in any order; where
 seasons are compared, those of each season too: at weekends two columns may go together that otherwise don't.
+Of many rows every n-th is looked at and stands for n of them, so that parts of unequal size add up to what the
+whole is like; how sure that is, is told by Kish's effective number of rows, (Σw)²/Σw².
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,15 +14,17 @@ from typing import Any
 
 import numpy as np
 
+from evergreen.drift.passes import spread_rows
 from evergreen.drift.summaries import BINS, NumberProfile
 from evergreen.drift.tails import normal_quantile
 
 COLUMNS = 100  # 4,950 pairs
-ROWS = 2**14  # a correlation is known to 0.01, and finding 16,384 places among 200 takes a millisecond
+ROWS = 2**14  # at most: a correlation is known to 0.01, and finding 16,384 places among 200 takes a millisecond
 UNIT = 100  # scores, and factors of scatter, are whole hundredths
 MIXED = 0.9  # a column in which one value has more than this share of the rows says too little of how it goes along
 NEARLY_ONE = 1 - 1e-6
-SUMS = ("counts", "sums", "squares", "products", "scatter")
+LEAST_VARIANCE = 1e-6  # of scores in hundredths; below is rounding
+SUMS = ("counts", "weights", "sums", "squares", "products", "scatter")
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +34,9 @@ class Relations:
     Attributes:
         names: of the k columns, in alphabetical order.
         scores: for each, the score of each of its bins in hundredths, shape `(n_bins,)`, int64.
-        counts: shape `(k, k)`, int64, as all four: rows in which columns i and j have a value.
+        counts: shape `(k, k)`, int64, as all of them: rows in which columns i and j have a value. Each row looked at
+            counts here, and in the sums, for all that it stands for.
+        weights: over the rows looked at, the sum of the squares of what each stands for.
         sums, squares: of the scores (and squared scores) of column i over those rows.
         products: of the scores of i and j.
         scatter: how many times the variance of the correlation is that of Fisher's z, in hundredths, times counts.
@@ -41,6 +47,7 @@ class Relations:
     names: tuple[str, ...]
     scores: tuple[np.ndarray, ...]
     counts: np.ndarray
+    weights: np.ndarray
     sums: np.ndarray
     squares: np.ndarray
     products: np.ndarray
@@ -50,12 +57,17 @@ class Relations:
 
     @property
     def rows(self) -> int:
-        """Rows that were looked at, at least: the most that any column has values in."""
-        return int(self.counts.max(initial=0))
+        """Rows that tell as much as those looked at, at least: the most that any column has values in."""
+        return int(self.effective_rows().max(initial=0))
+
+    def effective_rows(self) -> np.ndarray:
+        """Shape `(k, k)`: how many rows of equal weight would tell as much (Kish 1965, Survey Sampling, 11.7)."""
+        return self.counts * (self.counts / np.maximum(self.weights, 1))
 
     def correlations(self) -> np.ndarray:
         """Shape `(k, k)`, in [-1, 1]; NaN where a column does not vary or rows are too few to tell."""
-        return _correlate(self.counts, self.sums, self.squares, self.products)
+        found = _correlate(self.counts, self.sums, self.squares, self.products)
+        return np.where(self.effective_rows() > 3, found, np.nan)
 
     def scatter_factors(self) -> np.ndarray:
         """Shape `(k, k)`, at least 1: how many times the variance of a correlation is that of Fisher's z."""
@@ -64,10 +76,20 @@ class Relations:
 
 def _correlate(counts: np.ndarray, sums: np.ndarray, squares: np.ndarray, products: np.ndarray) -> np.ndarray:
     with np.errstate(divide="ignore", invalid="ignore"):
-        spread = counts * squares - sums.astype(float) ** 2
-        together = counts * products - sums.astype(float) * sums.T
-        found = together / np.sqrt(spread * spread.T)
-    return np.where((spread > 0) & (spread.T > 0) & (counts > 3), found, np.nan)
+        means = sums / counts
+        variances = squares / counts - means**2
+        found = (products / counts - means * means.T) / np.sqrt(variances * variances.T)
+    return np.where((variances > LEAST_VARIANCE) & (variances.T > LEAST_VARIANCE), found, np.nan)
+
+
+def thin_rows(rows: int) -> tuple[np.ndarray, int]:
+    """The numbers of the rows to look at, of so many, and how many rows each of them stands for.
+
+    >>> thin_rows(3)[0].tolist(), len(thin_rows(40_000)[0]), thin_rows(40_000)[1]
+    ([0, 1, 2], 13333, 3)
+    """
+    weight = max(1, -(-rows // ROWS))
+    return spread_rows(rows, rows // weight), weight
 
 
 def choose_columns(names: Sequence[str], importances: Mapping[str, float] | None = None) -> tuple[str, ...]:
@@ -84,6 +106,7 @@ def measure_relations(
     samples: Mapping[str, np.ndarray],
     columns: Mapping[str, NumberProfile],
     *,
+    weight: int = 1,
     against: Relations | None = None,
     importances: Mapping[str, float] | None = None,
 ) -> Relations | None:
@@ -95,6 +118,7 @@ def measure_relations(
     Args:
         samples: by column, shape `(n_rows,)` each, float64, NaN for missing; the same rows of every column.
         columns: the reference's profiles of these columns, and of others that were left out of the sample.
+        weight: how many rows each of the sample stands for (`thin_rows`).
         against: the reference's relations: of current rows the same columns are looked at, by the same scores.
         importances: which to prefer when there are more than 100 columns.
     """
@@ -107,14 +131,17 @@ def measure_relations(
         known, available = {name: score_bins(columns[name].counts) for name in names}, len(varied)
     if len(known) < 2:
         return None
-    step = max(1, -(-len(next(iter(samples.values()))) // ROWS))
-    found = [_score(samples[name][::step], columns[name].edges, bins) for name, bins in known.items()]
-    sums = _sum_pairs(np.column_stack(found))
+    found = [_score(samples[name], columns[name].edges, bins) for name, bins in known.items()]
+    sums = _sum_pairs(np.column_stack(found), weight)
     return Relations(tuple(known), tuple(known.values()), **sums, available=available)
 
 
 def split_seasons(
-    relations: Relations, samples: Mapping[str, np.ndarray], edges: Mapping[str, np.ndarray], seasons: np.ndarray
+    relations: Relations,
+    samples: Mapping[str, np.ndarray],
+    edges: Mapping[str, np.ndarray],
+    seasons: np.ndarray,
+    weight: int = 1,
 ) -> Relations:
     """The relations together with those in each season.
 
@@ -122,13 +149,14 @@ def split_seasons(
         samples: by column, shape `(n_rows,)` each, float64, NaN for missing; the same rows of every column.
         edges: by column, of the bins that the scores belong to.
         seasons: shape `(n_rows,)`, int; negative for rows of none.
+        weight: how many rows each of the sample stands for.
     """
     found = [
         _score(samples[name], edges[name], bins) for name, bins in zip(relations.names, relations.scores, strict=True)
     ]
     scores = np.column_stack(found)
     parts = {
-        str(season): replace(relations, **_sum_pairs(scores[seasons == season]), seasons={})
+        str(season): replace(relations, **_sum_pairs(scores[seasons == season], weight), seasons={})
         for season in np.unique(seasons[seasons >= 0]).tolist()
     }
     return replace(relations, seasons=parts)
@@ -158,10 +186,10 @@ def _score(values: np.ndarray, edges: np.ndarray, scores: np.ndarray) -> np.ndar
     return found
 
 
-def _sum_pairs(scores: np.ndarray) -> dict[str, Any]:
-    """Counts, sums, squares, products and scatter over the complete rows of each pair, as whole numbers.
+def _sum_pairs(scores: np.ndarray, weight: int) -> dict[str, Any]:
+    """Counts, weights, sums, squares, products and scatter over the complete rows of each pair, as whole numbers.
 
-    float64 holds the first four exactly, whatever the order of the rows.
+    float64 holds those of the rows looked at exactly, whatever their order.
     """
     there = ~np.isnan(scores)
     if there.all():
@@ -172,8 +200,8 @@ def _sum_pairs(scores: np.ndarray) -> dict[str, Any]:
         present, filled = there.astype(np.float64), np.where(there, scores, 0.0)
         matrices = [present.T @ present, filled.T @ present, (filled**2).T @ present, filled.T @ filled]
     factors = _measure_scatter(scores, there, matrices[0], _correlate(*matrices))
-    matrices.append(UNIT * matrices[0] * factors)
-    return {name: np.rint(matrix).astype(np.int64) for name, matrix in zip(SUMS, matrices, strict=True)}
+    looked_at = [matrices[0], weight * matrices[0], *matrices[1:], UNIT * matrices[0] * factors]
+    return {name: weight * np.rint(matrix).astype(np.int64) for name, matrix in zip(SUMS, looked_at, strict=True)}
 
 
 def _measure_scatter(scores: np.ndarray, there: np.ndarray, counts: np.ndarray, correlations: np.ndarray) -> np.ndarray:
@@ -197,7 +225,7 @@ def _measure_scatter(scores: np.ndarray, there: np.ndarray, counts: np.ndarray, 
 
 
 def merge_relations(one: Relations | None, other: Relations | None) -> Relations | None:
-    """The relations of both stretches together, exactly; None when those of one are not known.
+    """The relations of both stretches together, each by the rows it stands for; None when those of one are not known.
 
     Raises `ValueError` when they were not taken by the same scores.
     """
@@ -241,12 +269,13 @@ def relations_from_dict(document: Mapping[str, Any]) -> Relations:
 
 
 def _sums_to_dict(relations: Relations) -> dict[str, Any]:
-    folded = {name: _folded(getattr(relations, name)) for name in ("counts", "sums", "squares")}
+    folded = {name: _folded(getattr(relations, name)) for name in SUMS[:4]}
     return folded | {name: _lower(getattr(relations, name)) for name in ("products", "scatter")}
 
 
 def _sums_from_dict(document: Mapping[str, Any], size: int) -> dict[str, Any]:
-    matrices = {name: _unfolded(document[name], size) for name in ("counts", "sums", "squares")}
+    plain = {"weights": document["counts"], **document}  # cards from before rows had weights
+    matrices = {name: _unfolded(plain[name], size) for name in SUMS[:4]}
     return matrices | {name: _mirrored(document[name], size) for name in ("products", "scatter")}
 
 
