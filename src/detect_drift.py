@@ -344,7 +344,8 @@ def body(arguments: argparse.Namespace) -> int:
     if not arguments.reference:
         utils.tell_github(document)
     utils.show(document, arguments)
-    if not arguments.reference and any(finding.blocking for finding in report.quality):
+    live = not arguments.reference
+    if (live or arguments.exit_code) and any(finding.blocking for finding in report.quality):
         return ExitCode.BAD_DATA
     return exit_code(report) if arguments.exit_code else ExitCode.OK
 
@@ -398,7 +399,9 @@ def main(argv: list[str] | None = None) -> int:
         const="drift.deep=true",
         help="let a classifier look for any other difference of the rows, which takes seconds",
     )
-    parser.add_argument("--exit-code", action="store_true", help="exit with 10 on drift, 11 without enough evidence")
+    parser.add_argument(
+        "--exit-code", action="store_true", help="exit with 10 on drift, 11 without enough evidence, 3 on bad data"
+    )
     return utils.run(body, parser.parse_args(argv))
 
 

@@ -198,15 +198,23 @@ def test_times_and_texts_are_skipped_unless_they_go_missing():
 def test_what_can_not_be_compared_is_invalid_and_does_not_hide_the_others():
     rng = np.random.default_rng(25)
     x, y = rng.normal(size=500), rng.normal(2, 1, 500)
-    reference = {"gone": x, "empty": x, "retyped": x, "words": ["a", "b"] * 250, "good": x}
-    current = {"empty": pa.nulls(500, pa.float64()), "retyped": ["a"] * 500, "words": [7] * 500, "good": y}
+    reference = {"gone": x, "retyped": x, "words": ["a", "b"] * 250, "good": x}
+    current = {"retyped": ["a"] * 500, "words": [7] * 500, "good": y}
     found = compare(reference, current)
     statuses = {name: column.status for name, column in found.items()}
-    assert statuses == dict.fromkeys(("gone", "empty", "retyped", "words"), "invalid") | {"good": "drift"}
+    assert statuses == dict.fromkeys(("gone", "retyped", "words"), "invalid") | {"good": "drift"}
     assert found["gone"].reason == "The column is missing in the current rows; the reference has it."
-    assert found["empty"].reason == "All values are missing in the current rows."
     assert "string" in found["retyped"].reason
     assert found["words"].reason == "Holds numbers in the current rows and texts in the reference."
+
+
+@pytest.mark.parametrize("kept", [0, 5])
+def test_a_column_that_lost_its_values_drifted_whether_a_few_are_left_or_none(kept):
+    x = np.random.default_rng(26).normal(size=500)
+    rest = np.where(np.arange(500) < kept, x, np.nan)
+    found = compare({"x": x, "infinite": x}, {"x": rest, "infinite": np.where(np.isnan(rest), np.inf, x)})
+    assert {column.status for column in found.values()} == {"drift"}
+    assert all(column.missing_drifted and column.moved["missing"] == [0.0, 1 - kept / 500] for column in found.values())
 
 
 def test_codes_written_as_text_in_one_file_and_as_numbers_in_the_other_are_the_same_categories():

@@ -16,7 +16,7 @@ from scipy import stats
 from evergreen.data.formats import columnar
 from evergreen.data.formats.chunks import Chunks
 from evergreen.data.sources import Table, Window, open_table
-from evergreen.drift import counting, passes, profile
+from evergreen.drift import counting, passes, relations
 from evergreen.drift.counting import count_labels, gather
 from evergreen.drift.distances import ks_bounds
 from evergreen.drift.passes import cut_tasks, spread_rows
@@ -111,7 +111,7 @@ def test_a_window_is_counted_alone_however_its_rows_lie_in_the_pieces(tmp_path, 
 
 
 def test_the_rows_that_are_handed_over_do_not_depend_on_how_the_work_is_cut(tmp_path, monkeypatch, request):
-    monkeypatch.setattr(profile, "ROWS", 500)
+    monkeypatch.setattr(relations, "ROWS", 500)
     table = write(tmp_path, make_rows(3000), row_group_size=400)
     whole = profile_table(table, KINDS)
     request.getfixturevalue("small_tasks")

@@ -16,9 +16,11 @@ from scipy import stats
 from evergreen.data.formats.chunks import from_tables
 from evergreen.data.sources import Table
 from evergreen.drift import passes
+from evergreen.drift.columns import compare_profiles
 from evergreen.drift.distances import ks_bounds
 from evergreen.drift.measures import measure_column
 from evergreen.drift.profile import Profile, merge, profile_arrays, profile_frame, profile_table
+from evergreen.settings import DriftSettings
 
 # A busy machine is no failure.
 calm = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -311,8 +313,22 @@ def test_a_pandas_column_of_mixed_types_is_read_as_text():
     assert made.columns["x"].missing == 1
 
 
-def test_values_at_the_limits_of_64_bits_are_counted():
+def test_values_at_the_limits_of_64_bits_are_counted_and_the_largest_as_infinite():
+    """The largest number is a usual sentinel, and its square no number at all."""
     extremes = np.finfo(float)
     column = column_of(np.array([extremes.min, extremes.max, 0.0, 5e-324] * 30))
-    assert column.present == 120
-    json.dumps(profile_of(np.array([extremes.min, 1.0])).to_dict()["columns"]["x"]["edges"], allow_nan=False)
+    assert (column.present, column.non_finite, column.missing) == (60, 60, 0)
+    assert (column.low, column.high) == (0.0, 5e-324)
+    most = column_of(np.array([-1e140, 1e140] * 60, dtype=float))
+    assert (most.present, most.deviation) == (120, 1e140)
+    single = np.array([np.finfo(np.float32).min, np.finfo(np.float32).max, 1.0, -np.inf, np.inf, np.nan], np.float32)
+    assert (column_of(single).present, column_of(single).non_finite, column_of(single).missing) == (3, 2, 1)
+
+
+@given(st.lists(st.floats(width=64), min_size=1, max_size=50))
+def test_whatever_the_numbers_a_profile_is_plain_json_and_comparable(values):
+    found = profile_of(np.array(values))
+    json.dumps(found.to_dict(), allow_nan=False)
+    (column,) = compare_profiles(found, found, DriftSettings())
+    assert column.status in ("not_enough_evidence", "skipped", "no_drift")
+    json.dumps([column.distribution, column.statistics], allow_nan=False)

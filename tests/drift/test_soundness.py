@@ -103,7 +103,26 @@ def test_a_missing_rate_that_moved_is_a_finding_and_drift_whatever_the_values_di
     assert not any(each.blocking for each in find_missing(columns, DataSettings(strict=True, exclude=("gone", "both"))))
 
 
-def test_columns_without_values_are_passed_over():
-    nothing = pd.DataFrame({"x": [np.nan] * 10})
-    some = pd.DataFrame({"x": np.arange(1000.0)})
-    assert findings(some, nothing, x="number") == findings(nothing, some, x="number") == []
+def test_a_sensor_that_is_stuck_blocks_where_no_value_was_frequent():
+    random = np.random.default_rng(5)
+    before, stuck = pd.DataFrame({"x": random.normal(size=2000)}), pd.DataFrame({"x": [3.0] * 500})
+    assert findings(before, stuck, x="number") == [("constant", True)]
+    idle = pd.DataFrame({"x": np.where(np.arange(2000) % 10 < 4, 0.0, random.normal(size=2000))})
+    assert findings(idle, stuck, x="number") == [("constant", False)], "it may have been idle for 800 rows on end"
+
+
+def test_half_of_a_column_lost_blocks_and_less_is_told():
+    random = np.random.default_rng(6)
+    before = pd.DataFrame({"x": random.normal(size=2000)})
+    for lost, blocks in ((0.4, False), (0.6, True)):
+        after = pd.DataFrame({"x": np.where(np.arange(1000) < 1000 * lost, np.nan, random.normal(size=1000))})
+        (found,) = find_missing(compare_profiles(*profiles(before, after, x="number"), DriftSettings()), DataSettings())
+        assert (found.finding, found.blocking) == ("missing_rate", blocks)
+
+
+def test_a_column_without_any_value_is_told_once_unless_the_reference_had_none_either():
+    nothing, some = pd.DataFrame({"x": [np.nan] * 200}), pd.DataFrame({"x": np.arange(1000.0)})
+    assert findings(some, nothing, x="number") == [("all_missing", True)]
+    assert findings(nothing, some, x="number") == findings(nothing, nothing, x="number") == []
+    columns = compare_profiles(*profiles(some, nothing, x="number"), DriftSettings())
+    assert find_missing(columns, DataSettings()) == ()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SURE = 0.001  # chance of a false finding in values out of range
 SURE_UNSEEN = 0.01  # the same for unknown categories
-REPLACED = 0.5  # share of unknown categories from which a column is another column, not a richer one
+REPLACED = 0.5  # share of unknown categories, or of values lost, from which a column is another one than it was
 TRUTH = ("0", "1", "false", "true", "False", "True")  # a flag may have been off for as long as one remembers
 STUCK = 0.5  # a column whose most frequent value is rarer than this can't become constant by chance
 
@@ -78,7 +78,7 @@ def _empty(table: "Table", window: "Window | None") -> Finding:
 def _check_numbers(column: "Column", facts: RangeFacts, contract: "Contract", settings: DataSettings) -> list[Finding]:
     present = facts.rows - facts.missing
     if not present:
-        return _check_all_missing(column, facts.rows)
+        return check_all_missing(column, facts.rows)
     findings = []
     if facts.lowest == facts.highest and not facts.infinite:
         findings += check_constant(column, f"{facts.lowest:g}", present)
@@ -158,7 +158,8 @@ def _out_of_range(column: "Column", facts: RangeFacts, share: float, settings: D
     return Finding(column.name, "out_of_range", text, share, settings.max_out_of_range, "data.max_out_of_range", True)
 
 
-def _check_all_missing(column: "Column", rows: int) -> list[Finding]:
+def check_all_missing(column: "Column", rows: int) -> list[Finding]:
+    """No value at all, where that is no chance."""
     if column.missing_share**rows >= SURE:
         return []
     text = f"column '{column.name}' has no values at all; in the reference {1 - column.missing_share:.0%} were there."
@@ -183,7 +184,7 @@ def check_words(column: "Column", facts: WordFacts, learned: float, settings: Da
     """Findings in the labels of a column, of which the reference had `learned` rows."""
     present = facts.rows - facts.missing
     if not present:
-        return _check_all_missing(column, facts.rows)
+        return check_all_missing(column, facts.rows)
     findings = []
     if len(facts.counts) == 1:
         findings += check_constant(column, f"'{next(iter(facts.counts))}'", present)

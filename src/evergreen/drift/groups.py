@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from evergreen.data.arrays import to_numpy
 from evergreen.data.labels import spell_label
-from evergreen.drift.summaries import LABELS, BareProfile, CategoryProfile, ColumnProfile, NumberProfile
+from evergreen.drift.summaries import LABELS, LARGEST, BareProfile, CategoryProfile, ColumnProfile, NumberProfile
 
 
 def kept_labels(column: CategoryProfile) -> list[str]:
@@ -86,7 +86,7 @@ def _number_places(piece: pa.Array, edges: np.ndarray) -> np.ndarray:
     if pa.types.is_decimal(values.type) or pa.types.is_floating(values.type):
         values = values.cast(pa.float64())
     numbers = to_numpy(values).astype(np.float64, copy=False)
-    return np.where(np.isfinite(numbers), np.searchsorted(edges, numbers, "left"), len(edges) + 1)
+    return np.where(np.abs(numbers) <= LARGEST, np.searchsorted(edges, numbers, "left"), len(edges) + 1)
 
 
 def _label_places(piece: pa.Array, known: dict[str, int]) -> np.ndarray:

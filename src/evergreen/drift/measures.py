@@ -57,9 +57,7 @@ def measure_column(name: str, reference: ColumnProfile, current: ColumnProfile |
     missing = _missing_facts(reference, current)
     if current.present + current.absent == 0:
         return Measurement(name, reference.kind, **missing)
-    if current.present == 0 and reference.present:
-        return Measurement(name, reference.kind, "all values are missing in the current rows", **missing)
-    if isinstance(reference, BareProfile) or reference.present == 0:
+    if isinstance(reference, BareProfile) or not (reference.present and current.present):
         return Measurement(name, reference.kind, **missing)
     if isinstance(reference, NumberProfile) and isinstance(current, NumberProfile):
         facts = _number_facts(reference, current)

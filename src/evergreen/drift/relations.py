@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from evergreen.drift.passes import spread_rows
-from evergreen.drift.summaries import BINS, NumberProfile
+from evergreen.drift.summaries import BINS, LARGEST, NumberProfile
 from evergreen.drift.tails import normal_quantile
 
 COLUMNS = 100  # 4,950 pairs
@@ -182,7 +182,7 @@ def score_bins(counts: np.ndarray) -> np.ndarray:
 def _score(values: np.ndarray, edges: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """The score of each value as float64; NaN where there is none."""
     found = scores[np.searchsorted(edges, values)].astype(np.float64)
-    found[~np.isfinite(values)] = np.nan
+    found[~(np.abs(values) <= LARGEST)] = np.nan
     return found
 
 

@@ -11,7 +11,15 @@ import numpy as np
 from evergreen.data.facts import WordFacts
 from evergreen.data.quality import Finding
 from evergreen.data.schema import RANGE, Column
-from evergreen.data.values import check_beyond, check_constant, check_words, expect_beyond, judge_findings
+from evergreen.data.values import (
+    REPLACED,
+    check_all_missing,
+    check_beyond,
+    check_constant,
+    check_words,
+    expect_beyond,
+    judge_findings,
+)
 from evergreen.drift.columns import ColumnDrift
 from evergreen.drift.profile import Profile
 from evergreen.drift.summaries import CategoryProfile, NumberProfile
@@ -19,26 +27,33 @@ from evergreen.settings import DataSettings
 
 
 def find_missing(columns: Sequence[ColumnDrift], settings: DataSettings) -> tuple[Finding, ...]:
-    """A finding for each column whose missing rate moved surely and materially: bad data, perhaps, and drift."""
-    return judge_findings((_missing_finding(column) for column in columns if column.missing_drifted), settings)
+    """A finding for each column whose missing rate moved surely and materially: bad data, perhaps, and drift.
+
+    It blocks where half of the rows have lost their value. That a column has none left is told by the checks of values.
+    """
+    moved = (column for column in columns if column.missing_drifted and column.missing_current != 1)
+    return judge_findings(map(_missing_finding, moved), settings)
 
 
 def _missing_finding(column: ColumnDrift) -> Finding:
     before, now = column.missing_reference or 0.0, column.missing_current or 0.0
     text = f"column '{column.name}': {now:.1%} of the values are missing; in the reference it was {before:.1%}."
-    return Finding(column.name, "missing_rate", text, now, before, "drift.min_missing", False)
+    return Finding(column.name, "missing_rate", text, now, before, "drift.min_missing", now - before >= REPLACED)
 
 
 def check_profiles(
     reference: Profile, current: Profile, names: Iterable[str], settings: DataSettings
 ) -> tuple[Finding, ...]:
-    """Findings in the values of some columns: out of the known range, unseen categories, one value only."""
+    """Findings in the values of some columns: none at all, one only, out of the known range, unseen categories."""
     findings: list[Finding] = []
     for name in names:
         before, after = reference.columns.get(name), current.columns.get(name)
-        if before is None or after is None or not (before.present and after.present):
+        if before is None or after is None or not before.present:
             continue
-        if isinstance(before, NumberProfile) and isinstance(after, NumberProfile):
+        if not after.present:
+            column = Column(name, before.kind, before.absent / (before.present + before.absent))
+            findings += check_all_missing(column, after.absent) if after.absent else []
+        elif isinstance(before, NumberProfile) and isinstance(after, NumberProfile):
             findings += _check_numbers(name, before, after, settings)
         elif isinstance(before, CategoryProfile) and isinstance(after, CategoryProfile):
             findings += _check_labels(name, before, after, settings)
@@ -49,10 +64,10 @@ def _check_numbers(
     name: str, reference: NumberProfile, current: NumberProfile, settings: DataSettings
 ) -> list[Finding]:
     assert current.low is not None and current.high is not None, "only columns with values are checked"
-    top = float(reference.counts.max() / reference.present)
+    most = int(reference.counts.max())  # no value has more rows, nor stays longer, than the fullest bin has rows
     if reference.low == reference.high:
         return []  # a constant column taught no range
-    column = Column(name, "number", 0.0, distinct=2, top_share=top, longest_run=reference.present)
+    column = Column(name, "number", 0.0, distinct=2, top_share=most / reference.present, longest_run=most)
     findings = []
     if current.low == current.high and not current.non_finite:
         findings += check_constant(column, f"{current.low:g}", current.present)
@@ -79,6 +94,7 @@ def _check_labels(
     name: str, reference: CategoryProfile, current: CategoryProfile, settings: DataSettings
 ) -> list[Finding]:
     counts = [count for count in reference.counts.values() if count]
+    most = max(counts, default=0)
     column = Column(
         name,
         reference.kind,
@@ -87,8 +103,8 @@ def _check_labels(
         categories=tuple(label for label, count in reference.counts.items() if count),
         singletons=reference.singletons,
         distinct=reference.distinct,
-        top_share=max(counts, default=0) / reference.present,
-        longest_run=reference.present,  # how long a value stays is not known from counts: then nothing is stuck
+        top_share=most / reference.present,
+        longest_run=most,  # no label stays longer than it has rows
     )
     words = Counter({label: count for label, count in current.counts.items() if count})
     facts = WordFacts(sum(words.values()), 0, words)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+LARGEST = 1e140  # numbers beyond are as good as infinite: sums of their squares overflow
 BINS = 200  # error of KS at most 3.4e-4 on nine awkward shapes; divisible by 10 and 20
 DISCRETE = 20  # at most so many different values: the values are the groups, as for a category
 TAILS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0)  # edges beyond, in widths of the reference
@@ -31,7 +32,7 @@ class NumberProfile:
         points: shape `(n_bins,)`, bool: bins made for a single value that holds more than 1/200 of the rows.
         counts, sums: shape `(n_bins,)`: finite values per bin, and the sum of their distances from the origin.
         squares: sum of squared distances from the origin over all bins.
-        missing: null, empty and NaN values; `non_finite` counts infinities.
+        missing: null, empty and NaN values; `non_finite` counts infinities and numbers beyond ±1e140.
         low, high: smallest and largest finite value; None without any.
     """
 
@@ -142,7 +143,8 @@ def make_bins(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     >>> points.tolist(), edges[[1, 3]].tolist()
     ([False, True, False, True, False], [1.0, 2.0])
     """
-    finite = values[np.searchsorted(values, -np.inf, "right") : np.searchsorted(values, np.inf)]
+    first, last, _ = _find_finite(values)
+    finite = values[first:last]
     distinct = _first_values(finite, DISCRETE + 1)
     few = len(distinct) <= DISCRETE
     # A value with more than 1/200 of the rows covers at least one of the 200 ranks.
@@ -161,6 +163,15 @@ def make_bins(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     points = np.zeros(len(edges) + 1, dtype=bool)
     points[np.searchsorted(edges, above)] = True
     return edges, points
+
+
+def _find_finite(values: np.ndarray) -> tuple[int, int, int]:
+    """Where in sorted values the finite ones begin and end, and where the infinite ones after them end."""
+    if values.dtype.kind != "f":
+        return 0, len(values), len(values)
+    most = min(LARGEST, float(np.finfo(values.dtype).max))
+    first, last, end = (values.searchsorted(*at) for at in ((-most,), (most, "right"), (np.inf, "right")))
+    return int(first), int(last), int(end)
 
 
 def _first_values(values: np.ndarray, most: int) -> np.ndarray:
@@ -206,7 +217,7 @@ def empty_profile(bins: tuple[np.ndarray, np.ndarray]) -> NumberProfile:
 
 def count_numbers(values: np.ndarray, edges: np.ndarray, points: np.ndarray) -> NumberProfile:
     """The profile of sorted values, infinities at the ends and NaN last: sort, then look the edges up."""
-    first, last, end = (int(values.searchsorted(*at)) for at in ((-np.inf, "right"), (np.inf,), (np.inf, "right")))
+    first, last, end = _find_finite(values)
     finite = values[first:last]
     borders = np.zeros(len(edges) + 2, dtype=np.int64)
     borders[1:-1], borders[-1] = finite.searchsorted(edges, "right"), len(finite)
