@@ -20,7 +20,7 @@ from evergreen.drift.counting import to_values
 from evergreen.drift.groups import count_groups
 from evergreen.drift.passes import count_cores
 from evergreen.drift.profile import Profile, profile_frame, profile_table, relate_frame, to_arrow
-from evergreen.drift.relations import split_seasons, thin_rows
+from evergreen.drift.relations import split_in_time, thin_rows
 from evergreen.drift.seasons import NONE, describe_seasons, find_comparable, season_of
 from evergreen.drift.steadiness import find_levels
 from evergreen.drift.stretches import cut_stretches
@@ -56,8 +56,7 @@ def profile_current(
     if inside.left_out:
         table = table.only(find_comparable(read_times(table), reference).mask)
     profile = replace(profile_table(table, kinds, window=window, against=reference), seasons=inside.note)
-    seasons = season_of(times[inside.mask], settings.season)
-    return _relate_in_seasons(profile, lambda name: table.arrays(name, window), seasons)
+    return _relate_in_seasons(profile, lambda name: table.arrays(name, window), times[inside.mask], settings)
 
 
 def profile_rows(
@@ -90,16 +89,14 @@ def relate_rows(
     settings: DriftSettings,
     importances: Mapping[str, float] | None = None,
 ) -> Profile:
-    """The profile of a reference in memory with the relations between its columns, in each season too.
+    """The profile of a reference in memory with the relations between its columns, in time too.
 
     Args:
         times: shape `(rows,)`, when each row was observed, or row numbers.
         importances: which columns to prefer when there are many.
     """
     related = relate_frame(profile, frame, importances)
-    if not settings.season:
-        return related
-    return _relate_in_seasons(related, lambda name: [to_arrow(frame[name])], season_of(times, settings.season))
+    return _relate_in_time(related, lambda name: [to_arrow(frame[name])], times, settings)
 
 
 def with_past(
@@ -135,17 +132,45 @@ def with_past(
     counted = {name: counts for name, (_, counts) in studied.items()}
     kept = describe_seasons(settings.season, seasons, counted) if settings.season else None
     profile = replace(profile, steadiness=steadiness or None, seasons=kept)
-    return _relate_in_seasons(profile, read, seasons) if settings.season else profile
+    return _relate_in_time(profile, read, times, settings)
 
 
-def _relate_in_seasons(profile: Profile, read: Callable[[str], Iterable[pa.Array]], seasons: np.ndarray) -> Profile:
-    """The profile with the relations of its columns in each season, from the values of some rows."""
+def _relate_in_time(
+    profile: Profile, read: Callable[[str], Iterable[pa.Array]], times: np.ndarray, settings: DriftSettings
+) -> Profile:
+    """A reference's profile with the relations of its columns in each season, and in stretches of time."""
+    cut = cut_stretches(times, settings.min_chunks)
+    if profile.relations is None or not (cut.lengths or settings.season):
+        return profile
+    rows, weight = thin_rows(len(times))
+    seasons = season_of(times[rows], settings.season) if settings.season else None
+    pieces = np.where(cut.codes < cut.pieces, cut.codes, -1)
+    stretches = (pieces[rows], cut.lengths, settings.min_chunks)
+    samples, edges = _sample(profile, read, rows)
+    related = split_in_time(profile.relations, samples, edges, weight=weight, seasons=seasons, stretches=stretches)
+    return replace(profile, relations=related)
+
+
+def _relate_in_seasons(
+    profile: Profile, read: Callable[[str], Iterable[pa.Array]], times: np.ndarray, settings: DriftSettings
+) -> Profile:
+    """The profile of current rows with the relations of their columns in each season."""
     if profile.relations is None:
         return profile
-    rows, weight = thin_rows(len(seasons))
+    rows, weight = thin_rows(len(times))
+    samples, edges = _sample(profile, read, rows)
+    seasons = season_of(times[rows], settings.season)
+    return replace(profile, relations=split_in_time(profile.relations, samples, edges, weight=weight, seasons=seasons))
+
+
+def _sample(
+    profile: Profile, read: Callable[[str], Iterable[pa.Array]], rows: np.ndarray
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Values of the related columns in some rows, and the edges of their bins."""
+    assert profile.relations is not None, "only then there is something to sample"
     samples = {name: _take(read(name), rows) for name in profile.relations.names}
     edges = {name: column.edges for name, column in profile.columns.items() if isinstance(column, NumberProfile)}
-    return replace(profile, relations=split_seasons(profile.relations, samples, edges, seasons[rows], weight))
+    return samples, edges
 
 
 def _take(pieces: Iterable[pa.Array], rows: np.ndarray) -> np.ndarray:

@@ -3,7 +3,8 @@
 A change of correlations is judged by Fisher's z, which supposes that a pair of scores is jointly normal. Columns of
 few values, and columns whose extremes come together, are not, and their correlations scatter more: by itself the test
 alarms in half of such clean runs, for values that are rare in both in nearly all. So the scatter is measured, and
-where it is larger than Fisher's it counts.
+where it is larger than Fisher's it counts. And where the reference is in order of time, a change has to be beyond what
+its own stretches differ by as well (`pair_steadiness`): of both p-values the larger one counts.
 
 Where seasons are compared (`drift.season`), correlations are compared within each, and the differences averaged by
 where the current rows are from: z = Σ w_k (atanh r_k - atanh s_k) over the root of Σ w_k² times each one's variance.
@@ -16,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evergreen.drift.correction import adjust_p_values
-from evergreen.drift.relations import NEARLY_ONE, Relations
+from evergreen.drift.pair_steadiness import SEASON_ROWS, fisher, usual_p_values
+from evergreen.drift.relations import Relations
 from evergreen.drift.tails import normal_tail
 from evergreen.settings import DriftSettings
 
@@ -27,7 +29,6 @@ ORDER = ("drift", "watch")
 SHOWN = 20  # pairs in a document
 NAMED = 3  # pairs in a sentence each
 SURE_ROWS = 500  # in 200 chance alone moves one of 190 correlations by 0.2, in four of a hundred clean runs
-SEASON_ROWS = 20  # of each sample in a season; in fewer a correlation, and how much it scatters, can't be measured
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,10 @@ def compare_relations(
     if not known.any():
         return None
     first, second = (places[known].tolist() for places in np.triu_indices(len(names), 1))
-    tested = adjust_p_values([normal_tail(z) for z in found.z[known].tolist()], settings.correction)
+    p_values = np.array([normal_tail(z) for z in found.z.tolist()])
+    tested = adjust_p_values(
+        np.fmax(p_values, _usual(reference, current, names, found))[known].tolist(), settings.correction
+    )
     told = (found.reference[known], found.current[known], tested, found.rows[known])
     evidence = zip(first, second, *(values.tolist() for values in told), strict=True)
     pairs = [_judge((names[i], names[j]), r, s, p_value, rows, settings) for i, j, r, s, p_value, rows in evidence]
@@ -127,7 +131,7 @@ def weigh_pairs(reference: Relations, current: Relations, names: Sequence[str]) 
     """How surely each pair of the columns named changed; within seasons where both samples know theirs."""
     if not (reference.seasons and current.seasons):
         (r, n, f), (s, m, g) = (_read_pairs(relations, names) for relations in (reference, current))
-        change = _fisher(r) - _fisher(s)
+        change = fisher(r) - fisher(s)
         return Evidence(r, s, change / np.sqrt(_variance(n, m, np.maximum(f, g))), np.minimum(n, m))
     pairs = len(names) * (len(names) - 1) // 2
     total, variance, before, now, *rows = np.zeros((6, pairs))
@@ -136,8 +140,8 @@ def weigh_pairs(reference: Relations, current: Relations, names: Sequence[str]) 
         (r, n, f), (s, m, g) = (_read_pairs(relations, names) for relations in both)
         weight = np.where((np.minimum(n, m) >= SEASON_ROWS) & np.isfinite(r) & np.isfinite(s), m, 0)
         total += weight
-        before += weight * np.nan_to_num(_fisher(r))
-        now += weight * np.nan_to_num(_fisher(s))
+        before += weight * np.nan_to_num(fisher(r))
+        now += weight * np.nan_to_num(fisher(s))
         variance += weight**2 * _variance(n, m, np.maximum(f, g))
         rows[0] += n * (weight > 0)
         rows[1] += m * (weight > 0)
@@ -147,8 +151,15 @@ def weigh_pairs(reference: Relations, current: Relations, names: Sequence[str]) 
         )
 
 
-def _fisher(correlations: np.ndarray) -> np.ndarray:
-    return np.asarray(np.arctanh(np.clip(correlations, -NEARLY_ONE, NEARLY_ONE)))
+def _usual(reference: Relations, current: Relations, names: Sequence[str], found: Evidence) -> np.ndarray:
+    """How ordinary the changes are beside those of the reference's stretches; NaN where unknown."""
+    first, second = np.triu_indices(len(names), 1)
+    if not reference.levels:
+        return np.full(len(first), np.nan)
+    changes, looked_at = fisher(found.current) - fisher(found.reference), _read_pairs(current, names)[1]
+    chosen = np.array([reference.names.index(name) for name in names], dtype=int)
+    rows = float(current.counts.max(initial=0))
+    return usual_p_values(reference.levels, rows, changes, looked_at, (chosen[first], chosen[second]))
 
 
 def _variance(n: np.ndarray, m: np.ndarray, factor: np.ndarray) -> np.ndarray:

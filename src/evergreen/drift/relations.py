@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from evergreen.drift.pair_steadiness import NEARLY_ONE, PairLevel, Scores, find_pair_levels, fisher, read_pair_level
+from evergreen.drift.pair_sums import correlate, sum_pairs
 from evergreen.drift.passes import spread_rows
 from evergreen.drift.summaries import BINS, LARGEST, NumberProfile
 from evergreen.drift.tails import normal_quantile
@@ -22,8 +24,6 @@ COLUMNS = 100  # 4,950 pairs
 ROWS = 2**14  # at most: a correlation is known to 0.01, and finding 16,384 places among 200 takes a millisecond
 UNIT = 100  # scores, and factors of scatter, are whole hundredths
 MIXED = 0.9  # a column in which one value has more than this share of the rows says too little of how it goes along
-NEARLY_ONE = 1 - 1e-6
-LEAST_VARIANCE = 1e-6  # of scores in hundredths; below is rounding
 SUMS = ("counts", "weights", "sums", "squares", "products", "scatter")
 
 
@@ -42,6 +42,7 @@ class Relations:
         scatter: how many times the variance of the correlation is that of Fisher's z, in hundredths, times counts.
         available: numeric columns that there were to choose from.
         seasons: the same sums over the rows of each season, where seasons are compared.
+        levels: what correlations are like in stretches of a reference in order of time, the shortest first.
     """
 
     names: tuple[str, ...]
@@ -54,6 +55,7 @@ class Relations:
     scatter: np.ndarray
     available: int
     seasons: Mapping[str, "Relations"] = field(default_factory=dict)
+    levels: tuple[PairLevel, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -66,20 +68,12 @@ class Relations:
 
     def correlations(self) -> np.ndarray:
         """Shape `(k, k)`, in [-1, 1]; NaN where a column does not vary or rows are too few to tell."""
-        found = _correlate(self.counts, self.sums, self.squares, self.products)
+        found = correlate(self.counts, self.sums, self.squares, self.products)
         return np.where(self.effective_rows() > 3, found, np.nan)
 
     def scatter_factors(self) -> np.ndarray:
         """Shape `(k, k)`, at least 1: how many times the variance of a correlation is that of Fisher's z."""
         return np.maximum(1, self.scatter / UNIT / np.maximum(self.counts, 1))
-
-
-def _correlate(counts: np.ndarray, sums: np.ndarray, squares: np.ndarray, products: np.ndarray) -> np.ndarray:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        means = sums / counts
-        variances = squares / counts - means**2
-        found = (products / counts - means * means.T) / np.sqrt(variances * variances.T)
-    return np.where((variances > LEAST_VARIANCE) & (variances.T > LEAST_VARIANCE), found, np.nan)
 
 
 def thin_rows(rows: int) -> tuple[np.ndarray, int]:
@@ -136,30 +130,38 @@ def measure_relations(
     return Relations(tuple(known), tuple(known.values()), **sums, available=available)
 
 
-def split_seasons(
+def split_in_time(
     relations: Relations,
     samples: Mapping[str, np.ndarray],
     edges: Mapping[str, np.ndarray],
-    seasons: np.ndarray,
-    weight: int = 1,
+    *,
+    weight: int,
+    seasons: np.ndarray | None = None,
+    stretches: tuple[np.ndarray, Sequence[np.ndarray], int] | None = None,
 ) -> Relations:
-    """The relations together with those in each season.
+    """The relations together with those in each season, and in stretches of time.
 
     Args:
         samples: by column, shape `(n_rows,)` each, float64, NaN for missing; the same rows of every column.
         edges: by column, of the bins that the scores belong to.
-        seasons: shape `(n_rows,)`, int; negative for rows of none.
         weight: how many rows each of the sample stands for.
+        seasons: shape `(n_rows,)`, int, negative for rows of none; None where seasons are not compared.
+        stretches: the other arguments of `find_pair_levels`; None for current rows.
     """
     found = [
         _score(samples[name], edges[name], bins) for name, bins in zip(relations.names, relations.scores, strict=True)
     ]
     scores = np.column_stack(found)
-    parts = {
-        str(season): replace(relations, **_sum_pairs(scores[seasons == season], weight), seasons={})
-        for season in np.unique(seasons[seasons >= 0]).tolist()
-    }
-    return replace(relations, seasons=parts)
+    parts = {}
+    if seasons is not None:
+        for season in np.unique(seasons[seasons >= 0]).tolist():
+            parts[season] = replace(relations, **_sum_pairs(scores[seasons == season], weight))
+    split = replace(relations, seasons={str(season): part for season, part in parts.items()})
+    if stretches is None:
+        return split
+    whole = {season: fisher(part.correlations()) for season, part in (parts or {0: relations}).items()}
+    alike = np.zeros(len(scores), np.int64) if seasons is None else seasons
+    return replace(split, levels=find_pair_levels(Scores(scores, weight, alike, whole), *stretches))
 
 
 def _is_varied(column: NumberProfile) -> bool:
@@ -191,15 +193,8 @@ def _sum_pairs(scores: np.ndarray, weight: int) -> dict[str, Any]:
 
     float64 holds those of the rows looked at exactly, whatever their order.
     """
-    there = ~np.isnan(scores)
-    if there.all():
-        ones = np.ones((1, scores.shape[1]))
-        sums, squares = (part.sum(axis=0)[:, None] * ones for part in (scores, scores**2))
-        matrices = [np.full_like(sums, len(scores)), sums, squares, scores.T @ scores]
-    else:
-        present, filled = there.astype(np.float64), np.where(there, scores, 0.0)
-        matrices = [present.T @ present, filled.T @ present, (filled**2).T @ present, filled.T @ filled]
-    factors = _measure_scatter(scores, there, matrices[0], _correlate(*matrices))
+    matrices = sum_pairs(scores)
+    factors = _measure_scatter(scores, ~np.isnan(scores), matrices[0], correlate(*matrices))
     looked_at = [matrices[0], weight * matrices[0], *matrices[1:], UNIT * matrices[0] * factors]
     return {name: weight * np.rint(matrix).astype(np.int64) for name, matrix in zip(SUMS, looked_at, strict=True)}
 
@@ -234,7 +229,8 @@ def merge_relations(one: Relations | None, other: Relations | None) -> Relations
     if one.names != other.names or not all(map(np.array_equal, one.scores, other.scores)):
         raise ValueError("relations by different scores can't be merged; take both against the same reference")
     sums: dict[str, Any] = {name: getattr(one, name) + getattr(other, name) for name in SUMS}
-    return replace(one, **sums, seasons=_merge_seasons(one.seasons, other.seasons))
+    seasons = _merge_seasons(one.seasons, other.seasons)
+    return replace(one, **sums, seasons=seasons, levels=one.levels or other.levels)
 
 
 def _merge_seasons(one: Mapping[str, Relations], other: Mapping[str, Relations]) -> dict[str, Relations]:
@@ -250,12 +246,13 @@ def _merge_seasons(one: Mapping[str, Relations], other: Mapping[str, Relations])
 def relations_to_dict(relations: Relations) -> dict[str, Any]:
     """Plain JSON types; of a matrix whose columns are all the same, as without missing values, only one."""
     seasons = {season: _sums_to_dict(part) for season, part in relations.seasons.items()}
+    more = {"seasons": seasons, "levels": [level.to_dict() for level in relations.levels]}
     return {
         "columns": list(relations.names),
         "available": relations.available,
         "scores": [scores.tolist() for scores in relations.scores],
         **_sums_to_dict(relations),
-    } | ({"seasons": seasons} if seasons else {})
+    } | {name: part for name, part in more.items() if part}
 
 
 def relations_from_dict(document: Mapping[str, Any]) -> Relations:
@@ -265,7 +262,8 @@ def relations_from_dict(document: Mapping[str, Any]) -> Relations:
     sums = _sums_from_dict(document, size)
     whole = Relations(tuple(document["columns"]), scores, **sums, available=document["available"])
     parts = document.get("seasons", {}).items()
-    return replace(whole, seasons={season: replace(whole, **_sums_from_dict(part, size)) for season, part in parts})
+    seasons = {season: replace(whole, **_sums_from_dict(part, size)) for season, part in parts}
+    return replace(whole, seasons=seasons, levels=tuple(map(read_pair_level, document.get("levels", ()))))
 
 
 def _sums_to_dict(relations: Relations) -> dict[str, Any]:

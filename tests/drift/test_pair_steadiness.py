@@ -1,0 +1,104 @@
+"""Correlations of a batch are held against those that stretches of the reference ordinarily have."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from detect_drift import check_data_drift
+from evergreen.drift.pair_steadiness import (
+    SHRINKAGE,
+    PairLevel,
+    Scores,
+    find_pair_levels,
+    fisher,
+    read_pair_level,
+    usual_p_values,
+)
+from evergreen.settings import DataSettings, DriftSettings, Settings
+
+START = pd.Timestamp("2026-01-05")
+BY_TIME = Settings(data=DataSettings(time="at"))
+
+
+def days(rng, first, count, spread, r=0.3, a_day=100, columns=4):
+    """Rows of days of which each has a correlation of its own: Fisher's z differs by so much from day to day."""
+    parts = []
+    for day in range(first, first + count):
+        own = np.tanh(np.arctanh(r) + spread * rng.normal())
+        hidden = rng.normal(size=(a_day, 1))
+        x = np.sqrt(abs(own)) * hidden * np.sign(own) ** np.arange(columns)
+        x = x + np.sqrt(1 - abs(own)) * rng.normal(size=(a_day, columns))
+        frame = pd.DataFrame(x, columns=[f"x{i}" for i in range(columns)])
+        parts.append(frame.assign(at=START + pd.Timedelta(days=day) + pd.to_timedelta(np.arange(a_day), unit="min")))
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_levels_hold_the_mean_and_spread_of_fishers_z_of_the_stretches():
+    rng = np.random.default_rng(1)
+    values, pieces = rng.normal(size=(2400, 3)), np.repeat(np.arange(24), 100)
+    values[::7, 1] = np.nan
+    whole = np.zeros((3, 3))
+    scores = Scores(np.rint(100 * values), 5, np.zeros(2400, int), {0: whole})
+    short, long = find_pair_levels(scores, pieces, [np.arange(24), np.arange(0, 24, 2)], 8)
+    assert (short.chunks, short.rows, short.looked_at, long.chunks, long.rows) == (24, 500, 100, 12, 1000)
+    frame = pd.DataFrame(np.rint(100 * values)).groupby(pieces)
+    expected = np.arctanh([part.corr().to_numpy()[[1, 2, 2], [0, 0, 1]] for _, part in frame])
+    assert short.means[[1, 2, 2], [0, 0, 1]] == pytest.approx(expected.mean(axis=0))
+    assert short.spreads[[1, 2, 2], [0, 0, 1]] == pytest.approx(expected.std(axis=0, ddof=1))
+    assert np.isnan(np.diag(short.means)).all()
+
+
+def test_too_few_or_too_short_stretches_and_rows_without_a_time_tell_nothing():
+    rng = np.random.default_rng(2)
+    scores = Scores(np.rint(100 * rng.normal(size=(700, 2))), 1, np.zeros(700, int), {0: np.zeros((2, 2))})
+    assert find_pair_levels(scores, np.repeat(np.arange(7), 100), [np.arange(7)], 8) == ()
+    assert find_pair_levels(scores, np.repeat(np.arange(14), 50) // 2 * 2, [np.arange(14)], 8) == ()
+    assert find_pair_levels(scores, np.full(700, -1), [np.arange(8)], 8) == ()
+
+
+def test_how_usual_a_change_is_comes_from_students_t():
+    level = PairLevel(12, 100.0, 100.0, 12.0, np.array([[np.nan, 0.1], [0.1, np.nan]]), np.full((2, 2), 0.2))
+    (found,) = usual_p_values([level], 100, np.array([0.7]), np.array([100.0]), (np.array([0]), np.array([1])))
+    borrowed = min(SHRINKAGE, 0)
+    assert found == pytest.approx(2 * stats.t.sf(0.6 / (0.2 * np.sqrt(1 + 1 / 12)), 11 + borrowed))
+    (fewer,) = usual_p_values([level], 100, np.array([0.7]), np.array([20.0]), (np.array([0]), np.array([1])))
+    more = np.sqrt((0.2**2 + 1 / 17 - 1 / 97) * (1 + 1 / 12))
+    assert fewer == pytest.approx(2 * stats.t.sf(0.6 / more, 11 + borrowed))
+
+
+def test_levels_go_through_a_file():
+    rng = np.random.default_rng(3)
+    scores = Scores(np.rint(100 * rng.normal(size=(1600, 3))), 1, np.zeros(1600, int), {0: np.zeros((3, 3))})
+    (level,) = find_pair_levels(scores, np.repeat(np.arange(16), 100), [np.arange(16)], 8)
+    again = read_pair_level(json.loads(json.dumps(level.to_dict(), allow_nan=False)))
+    assert again.means == pytest.approx(level.means, abs=1e-4, nan_ok=True)
+    assert again.spreads == pytest.approx(level.spreads, abs=1e-4, nan_ok=True)
+    assert (again.chunks, again.rows, again.independent) == (level.chunks, level.rows, level.independent)
+
+
+def test_days_whose_correlations_differ_are_no_drift_and_rows_alone_would_say_so():
+    """Twenty clean weeks: rows taken for independent are sure of a change in nearly half of them."""
+    rng = np.random.default_rng(4)
+    alarms = {"by time": 0, "rows alone": 0}
+    for _ in range(20):
+        reference, week = days(rng, 0, 84, 0.35), days(rng, 90, 7, 0.35)
+        for words, settings in (("by time", BY_TIME), ("rows alone", Settings(drift=DriftSettings()))):
+            drop = [] if words == "by time" else ["at"]
+            report = check_data_drift(reference.drop(columns=drop), week.drop(columns=drop), settings)
+            alarms[words] += any(pair.p_adjusted <= 0.05 for pair in report.joint.pairs)
+    assert alarms["by time"] <= 3 and alarms["rows alone"] >= 6
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.1])
+def test_a_relation_that_is_lost_is_found_beside_days_that_differ_little(spread):
+    rng = np.random.default_rng(5)
+    for _ in range(5):
+        reference, week = days(rng, 0, 84, spread, r=0.6), days(rng, 90, 7, spread, r=0.2)
+        assert check_data_drift(reference, week, BY_TIME).joint.verdict == "drift"
+
+
+def test_fishers_z_stays_finite():
+    assert np.isfinite(fisher(np.array([-1.0, 1.0]))).all()
