@@ -5,6 +5,7 @@ import pyarrow as pa
 import pytest
 
 from evergreen.drift.columns import compare_profiles
+from evergreen.drift.measures import measure_column
 from evergreen.drift.moved import SHARES, describe_move
 from evergreen.drift.profile import Profile, profile_arrays
 from evergreen.settings import DriftSettings
@@ -87,3 +88,32 @@ def test_a_column_that_is_gone_has_nothing_to_tell():
     before, _ = profiles([1.0, 2.0] * 100, [1.0])
     gone = compare_profiles(before, Profile({}, 100), DriftSettings())[0]
     assert gone.status == "invalid" and gone.moved is None
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        (np.full(2000, 7.0), np.repeat([6.0, 7.0, 8.0], 400)),
+        (np.linspace(0, 100, 2000), np.repeat([-9999.0, 50.0], [900, 100])),
+        (np.repeat([0.0, 1.0, 2.5], [1200, 500, 300]), np.repeat([-1.0, 0.0, 3.0], [200, 700, 100])),
+    ],
+)
+def test_quantiles_are_values_that_are_there_where_they_are_few(before, now):
+    reference = profile_arrays({"x": pa.array(before)}, {"x": "number"})
+    current = profile_arrays({"x": pa.array(now)}, {"x": "number"}, against=reference)
+    told = describe_move(reference.columns["x"], current.columns["x"])["quantiles"]
+    for each in told:
+        assert each["current"] == pytest.approx(np.quantile(now, each["share"], method="inverted_cdf"))
+
+
+def test_a_value_with_a_bin_of_its_own_is_named_and_nothing_is_where_nothing_moved():
+    reference = profile_arrays({"x": pa.array(np.append(np.zeros(600), np.linspace(0.1, 3, 400)))}, {"x": "number"})
+    lower = pa.array(np.append(np.linspace(-2, -1, 300), np.linspace(0.1, 3, 700)))
+    current = profile_arrays({"x": lower}, {"x": "number"}, against=reference)
+    columns = reference.columns["x"], current.columns["x"]
+    assert measure_column("x", *columns).mover == "value 0: 60.0% before, 0.0% now"
+    assert measure_column("x", columns[0], columns[0]).mover == ""
+    negative = profile_arrays({"x": pa.array(np.full(500, -1.0))}, {"x": "number"}, against=reference)
+    assert measure_column("x", columns[0], negative.columns["x"]).mover.startswith(
+        "values below 0: 0.0% before, 100.0%"
+    )

@@ -229,3 +229,13 @@ def test_row_order_and_file_format_make_no_difference(tmp_path, capsys):
         documents.append([document["season"], sorted(map(json.dumps, document["columns"]))])
     assert documents[0] == documents[1] == documents[2]
     assert documents[0][0] == {"by": "weekday", "rows_left_out": 0}
+
+
+def test_seasons_go_with_a_target_and_with_excluded_columns():
+    rng = np.random.default_rng(9)
+    at = pd.date_range("2026-01-01", periods=4000, freq="h")
+    frame = pd.DataFrame({"at": at, "x": rng.normal(size=4000), "y": rng.normal(size=4000), "no": np.arange(4000)})
+    settings = Settings(data=DataSettings(time="at", exclude=("no",)), drift=DriftSettings(season="weekday"))
+    report = check_data_drift(frame[:3000], frame[3000:], settings, target="y")
+    assert [column.name for column in report.columns if column.status != "skipped"] == ["x"]
+    assert [column.name for column in report.target.columns] == ["y"]

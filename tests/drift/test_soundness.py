@@ -47,7 +47,8 @@ def test_a_unit_error_in_a_tenth_of_the_rows_is_found_as_among_the_rows(factor):
     (expected, *_) = check_values(
         table_of(after, "new"), infer_contract(table_of(before, "old"), DataSettings()), DataSettings()
     )
-    assert (finding.finding, finding.column, finding.blocking) == ("out_of_range", "x", False)
+    assert (finding.finding, finding.column, finding.blocking) == ("out_of_range", "x", expected.blocking)
+    assert expected.blocking is (factor == 1000.0)
     assert finding.value == pytest.approx(expected.value, abs=0.005)
     strict = DataSettings(strict=True)
     assert findings(before, after, strict, x="number") == [("out_of_range", True)]
@@ -126,3 +127,15 @@ def test_a_column_without_any_value_is_told_once_unless_the_reference_had_none_e
     assert findings(nothing, some, x="number") == findings(nothing, nothing, x="number") == []
     columns = compare_profiles(*profiles(some, nothing, x="number"), DriftSettings())
     assert find_missing(columns, DataSettings()) == ()
+
+
+def test_a_sentinel_that_leaps_over_everything_known_blocks_and_growth_does_not():
+    random = np.random.default_rng(7)
+    before = pd.DataFrame({"x": random.normal(45, 10, 2000)})
+    sentinel = pd.DataFrame({"x": np.where(np.arange(500) < 400, -9999.0, random.normal(45, 10, 500))})
+    assert findings(before, sentinel, x="number") == [("out_of_range", True)]
+    grams = pd.DataFrame({"x": 1000 * random.normal(45, 10, 500)})
+    assert findings(before, grams, x="number") == [("out_of_range", True)]
+    grown = pd.DataFrame({"x": random.normal(85, 20, 500)})
+    assert findings(before, grown, x="number") == [("out_of_range", False)]
+    assert findings(before, pd.DataFrame({"x": random.normal(45, 10, 500)}), x="number") == []

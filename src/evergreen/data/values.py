@@ -82,19 +82,20 @@ def _check_numbers(column: "Column", facts: RangeFacts, contract: "Contract", se
     findings = []
     if facts.lowest == facts.highest and not facts.infinite:
         findings += check_constant(column, f"{facts.lowest:g}", present)
-    return findings + _check_range(column, facts, contract, settings)
+    return findings + check_range(column, facts, expect_beyond(_learned_rows(column, contract)), settings)
 
 
-def _check_range(column: "Column", facts: RangeFacts, contract: "Contract", settings: DataSettings) -> list[Finding]:
-    """One finding at most: what leapt away blocks, what merely lies outside the known range is told."""
+def check_range(column: "Column", facts: RangeFacts, usual: float, settings: DataSettings) -> list[Finding]:
+    """One finding at most: what leapt away blocks, what merely lies outside the known range is told.
+
+    `usual` is the share of values outside it that is no news.
+    """
     present = facts.rows - facts.missing
     outside = _count_jumps(facts) if column.distinct > 1 else facts.infinite  # a constant column taught no range
     expected = max(SURE, column.out_of_range_share)
     if not is_surely_more(outside, present, expected, SURE, settings.max_out_of_range):
         beyond = facts.below + facts.near_below + facts.above + facts.near_above if column.distinct > 1 else 0
-        ends = facts.lowest, facts.highest
-        expected = expect_beyond(_learned_rows(column, contract))
-        return check_beyond(column.name, column.known, beyond, present, expected, ends, settings)
+        return _check_beyond(column, facts, beyond, usual, settings)
     return [_out_of_range(column, facts, outside / present, settings)]
 
 
@@ -111,30 +112,22 @@ def expect_beyond(learned: float, usual: float = 0.0) -> float:
     return max(usual, (outside + 3.1 * outside**0.5 + 3) / max(learned, 1.0))
 
 
-def check_beyond(
-    name: str,
-    known: tuple[float, float],
-    beyond: int,
-    rows: int,
-    expected: float,
-    ends: tuple[float, float],
-    settings: DataSettings,
+def _check_beyond(
+    column: "Column", facts: RangeFacts, beyond: int, expected: float, settings: DataSettings
 ) -> list[Finding]:
-    """A finding when surely more of a column's values lie outside the range that 99.9 % of the reference keep to.
-
-    Args:
-        beyond, rows: values outside `known`, and all; `expected` is the share of them that is no news.
-        ends: the smallest and largest value there is now.
-    """
+    """A finding when surely more values lie outside the range that 99.9 % of the reference keep to."""
+    rows = facts.rows - facts.missing
     if not is_surely_more(beyond, rows, expected, SURE, settings.max_out_of_range):
         return []
-    (low, high), share = known, beyond / rows
-    example = ends[1] if ends[1] > high else ends[0]
+    (low, high), share = column.known, beyond / rows
+    example = facts.highest if facts.highest > high else facts.lowest
     text = (
-        f"column '{name}': {share:.1%} of the values are outside the known range of {low:.6g} to {high:.6g}, such as "
-        f"{example:.6g}; at most {expected:.1%} were to be expected."
+        f"column '{column.name}': {share:.1%} of the values are outside the known range of {low:.6g} to {high:.6g}, "
+        f"such as {example:.6g}; at most {expected:.1%} were to be expected."
     )
-    return [Finding(name, "out_of_range", text, share, settings.max_out_of_range, "data.max_out_of_range", False)]
+    return [
+        Finding(column.name, "out_of_range", text, share, settings.max_out_of_range, "data.max_out_of_range", False)
+    ]
 
 
 def _count_jumps(facts: RangeFacts) -> int:
@@ -240,7 +233,7 @@ def _check_target(
     if facts.infinite:
         text = f"target '{target.name}' has {facts.infinite} infinite values; expected numbers."
         return [Finding(target.name, "impossible_target", text, float(facts.infinite), 0.0, "data.target", True)]
-    return _check_range(target, facts, contract, settings)
+    return check_range(target, facts, expect_beyond(_learned_rows(target, contract)), settings)
 
 
 def _check_classes(target: "Column", facts: WordFacts, contract: "Contract") -> list[Finding]:

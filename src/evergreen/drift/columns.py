@@ -352,6 +352,7 @@ def _effect_words(column: Measurement, criterion: Criterion) -> str:
         before, after = 100 * (column.missing_reference or 0), 100 * (column.missing_current or 0)
         return f"Missing values: {before:.1f}% before, {after:.1f}% now ({limit})"
     if criterion.statistic == "group":
-        return f"{column.mover} ({limit})"
+        return f"{column.mover} ({limit})" if column.mover else f"No group of values moved ({limit})"
     words = STATISTICS[criterion.statistic].words
-    return f"{words} {criterion.effect:.3g} (limit {criterion.threshold:g}); most moved: {column.mover}"
+    mover = f"; most moved: {column.mover}" if column.mover else ""
+    return f"{words} {criterion.effect:.3g} (limit {criterion.threshold:g}){mover}"

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from evergreen.drift import distances
-from evergreen.drift.summaries import BareProfile, CategoryProfile, ColumnProfile, NumberProfile
+from evergreen.drift.summaries import BareProfile, CategoryProfile, ColumnProfile, NumberProfile, plain_edge
 
 PSI_GROUPS = 10  # what the customary thresholds 0.1 and 0.2 were made for
 TEST_GROUPS = 20
@@ -167,22 +167,30 @@ def _scale_statistics(reference: NumberProfile, current: NumberProfile) -> dict[
 
 
 def _moved_range(reference: NumberProfile, current: NumberProfile, starts: np.ndarray | None) -> str:
-    """The range (or value) of the group that moved most, with its shares before and after."""
+    """The range (or value) of the group that moved most, with its shares before and after; empty when none moved."""
     f, g = _merged(reference.counts, current.counts, starts)
     p, q = f / f.sum(), g / g.sum()
     group = int(np.abs(p - q).argmax())
+    if p[group] == q[group]:
+        return ""
     first = group if starts is None else int(starts[group])
     last = group if starts is None else int(np.append(starts, len(reference.counts))[group + 1]) - 1
-    edges = reference.edges
-    if reference.points[last] and first >= last - 1:
-        where = f"value {edges[last]:.6g}"
-    elif first == 0:
-        where = f"values up to {edges[last]:.6g}" if last < len(edges) else "all values"
-    elif last == len(edges):
-        where = f"values above {edges[first - 1]:.6g}"
-    else:
-        where = f"values from {edges[first - 1]:.6g} to {edges[last]:.6g}"
-    return f"{where}: {_percent(p[group])} before, {_percent(q[group])} now"
+    return f"{_words_of(reference, first, last)}: {_percent(p[group])} before, {_percent(q[group])} now"
+
+
+def _words_of(reference: NumberProfile, first: int, last: int) -> str:
+    """The values of some neighbouring bins; an edge just below a value with a bin of its own is told by that value."""
+    edges, points = reference.edges, reference.points
+    if points[last] and first >= last - 1:
+        return f"value {edges[last]:.6g}"
+    above = "" if first == 0 else f"{plain_edge(edges[first - 1]):.6g}"
+    if last == len(edges):
+        return f"values above {above}" if above else "all values"
+    below = f"below {edges[last + 1]:.6g}" if points[last + 1] else ""
+    up_to = f"{plain_edge(edges[last]):.6g}"
+    if not above:
+        return f"values {below or 'up to ' + up_to}"
+    return f"values from {above} to {below or up_to}"
 
 
 def _category_facts(reference: CategoryProfile, current: CategoryProfile) -> dict[str, Any]:
@@ -255,10 +263,10 @@ def _histogram(reference: NumberProfile, current: NumberProfile) -> dict[str, An
     curves = [distribution_curve(column) for column in (reference, current)]
     ends = [np.interp((0.005, 0.995), shares, values) for values, shares in curves]
     low, high = min(end[0] for end in ends), max(end[1] for end in ends)
-    if not high > low or not math.isfinite(high - low):
+    if not np.finfo(float).tiny <= high - low < math.inf:
         low, high = low - 0.5, low + 0.5
     edges = np.linspace(low, high, SHOWN_BINS + 1)
-    shares = [np.diff([0, *np.interp(edges[1:-1], *curve), 1]) for curve in curves]
+    shares = [np.diff([0, *np.nan_to_num(np.interp(edges[1:-1], *curve)), 1]) for curve in curves]
     return {
         "kind": "number",
         "edges": edges.tolist(),
@@ -268,10 +276,19 @@ def _histogram(reference: NumberProfile, current: NumberProfile) -> dict[str, An
 
 
 def distribution_curve(column: NumberProfile) -> tuple[np.ndarray, np.ndarray]:
-    """The distribution function at the edges, closed by the smallest and largest value; straight in between."""
-    shares = np.concatenate([[0], np.cumsum(column.counts)]) / column.present
-    values = np.clip([column.low, *column.edges, column.high], column.low, column.high)
-    return values, shares
+    """The distribution function: values, and the shares of rows up to them, straight in between, both ascending.
+
+    The rows of a bin are spread evenly around their mean, as far as the nearer end of the bin: in an open bin that
+    holds a sentinel, or values between those that have bins of their own, that is where they are.
+    """
+    ends = np.clip([column.low, *column.edges, column.high], column.low, column.high)
+    filled = column.counts > 0
+    lows, highs = ends[:-1][filled], ends[1:][filled]
+    means = np.clip(column.origin + column.sums[filled] / column.counts[filled], lows, highs)
+    halves = np.minimum(means - lows, highs - means)
+    shares = np.concatenate([[0], np.cumsum(column.counts[filled])]) / column.present
+    values = np.maximum.accumulate(np.column_stack([means - halves, means + halves]).ravel())
+    return values, np.column_stack([shares[:-1], shares[1:]]).ravel()
 
 
 def _percent(share: float) -> str:

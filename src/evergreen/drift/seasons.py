@@ -97,6 +97,8 @@ def like_with_like(reference: "Profile", current: "Profile") -> "Profile":
     share = np.array(list(weights.values()))
     columns = dict(reference.columns)
     for name, seasons in known["columns"].items():
+        if name not in columns:
+            continue  # another part of the table is being compared
         counts = np.array(seasons)[places]
         shares = share @ (counts / counts.sum(axis=1, keepdims=True))
         columns[name] = restore(whole_counts(shares, rows), columns[name])

@@ -5,24 +5,25 @@ The checks and their limits are those of `evergreen.data.values`; here they are 
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from evergreen.data.facts import WordFacts
+from evergreen.data.facts import RangeFacts, WordFacts
 from evergreen.data.quality import Finding
 from evergreen.data.schema import RANGE, Column
 from evergreen.data.values import (
     REPLACED,
     check_all_missing,
-    check_beyond,
     check_constant,
+    check_range,
     check_words,
     expect_beyond,
     judge_findings,
 )
 from evergreen.drift.columns import ColumnDrift
 from evergreen.drift.profile import Profile
-from evergreen.drift.summaries import CategoryProfile, NumberProfile
+from evergreen.drift.summaries import CategoryProfile, NumberProfile, plain_edge
 from evergreen.settings import DataSettings
 
 
@@ -67,16 +68,35 @@ def _check_numbers(
     most = int(reference.counts.max())  # no value has more rows, nor stays longer, than the fullest bin has rows
     if reference.low == reference.high:
         return []  # a constant column taught no range
-    column = Column(name, "number", 0.0, distinct=2, top_share=most / reference.present, longest_run=most)
+    first, last = known_bins(reference)
+    low, high = plain_edge(reference.edges[first - 1]), plain_edge(reference.edges[last])
+    column = Column(name, "number", 0.0, low, high, distinct=2, top_share=most / reference.present, longest_run=most)
     findings = []
     if current.low == current.high and not current.non_finite:
         findings += check_constant(column, f"{current.low:g}", current.present)
-    first, last = known_bins(reference)
-    beyond, usual = (int(part.counts[:first].sum() + part.counts[last + 1 :].sum()) for part in (current, reference))
-    known = float(reference.edges[first - 1]), float(reference.edges[last])
-    expected = expect_beyond(reference.present, usual / reference.present)
-    ends = current.low, current.high
-    return findings + check_beyond(name, known, beyond, current.present, expected, ends, settings)
+    before, now = (_range_facts(part, first, last, column.limits) for part in (reference, current))
+    column = replace(column, out_of_range_share=(before.below + before.above) / reference.present)
+    outside = column.out_of_range_share + (before.near_below + before.near_above) / reference.present
+    return findings + check_range(column, now, expect_beyond(reference.present, outside), settings)
+
+
+def _range_facts(profile: NumberProfile, first: int, last: int, limits: tuple[float, float]) -> RangeFacts:
+    """Where values lie against a known range, the bins from `first` to `last`: by the mean of each bin outside."""
+    assert profile.low is not None and profile.high is not None, "only columns with values are checked"
+    means = profile.origin + profile.sums / np.maximum(profile.counts, 1)
+    low, high = (profile.counts[:first], means[:first]), (profile.counts[last + 1 :], means[last + 1 :])
+    below, above = int(low[0][low[1] < limits[0]].sum()), int(high[0][high[1] > limits[1]].sum())
+    return RangeFacts(
+        rows=profile.present + profile.absent,
+        missing=profile.missing,
+        infinite=profile.non_finite,
+        below=below,
+        above=above + profile.non_finite,
+        near_below=int(low[0].sum()) - below,
+        near_above=int(high[0].sum()) - above,
+        lowest=profile.low,
+        highest=profile.high,
+    )
 
 
 def known_bins(reference: NumberProfile) -> tuple[int, int]:

@@ -211,6 +211,15 @@ def _origin(edges: np.ndarray) -> float:
     return float(edges[len(edges) // 2]) if len(edges) else 0.0
 
 
+def plain_edge(edge: float) -> float:
+    """An edge for people: the one just below 0 is 0.
+
+    >>> plain_edge(-5e-324), plain_edge(1.5)
+    (0.0, 1.5)
+    """
+    return 0.0 if abs(edge) < np.finfo(float).tiny else float(edge)
+
+
 def empty_profile(bins: tuple[np.ndarray, np.ndarray]) -> NumberProfile:
     return count_numbers(np.empty(0), *bins)
 
