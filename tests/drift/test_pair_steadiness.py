@@ -65,8 +65,18 @@ def test_how_usual_a_change_is_comes_from_students_t():
     borrowed = min(SHRINKAGE, 0)
     assert found == pytest.approx(2 * stats.t.sf(0.6 / (0.2 * np.sqrt(1 + 1 / 12)), 11 + borrowed))
     (fewer,) = usual_p_values([level], 100, np.array([0.7]), np.array([20.0]), (np.array([0]), np.array([1])))
-    more = np.sqrt((0.2**2 + 1 / 17 - 1 / 97) * (1 + 1 / 12))
+    more = np.sqrt(0.2**2 + 1 / 17 - 1 / 97 + 0.2**2 / 12)
     assert fewer == pytest.approx(2 * stats.t.sf(0.6 / more, 11 + borrowed))
+
+
+def test_rows_of_many_stretches_average_out_what_stretches_differ_by():
+    level = PairLevel(12, 100.0, 100.0, 12.0, np.zeros((2, 2)), np.full((2, 2), 0.2))
+    changes, places = np.array([0.5]), (np.array([0]), np.array([1]))
+    found = [usual_p_values([level], rows, changes, np.array([rows]), places)[0] for rows in (100, 200, 800, 10_000)]
+    assert found == sorted(found, reverse=True)
+    noise, borne = 1 / 97, 0.2**2 * np.exp(np.sqrt(2 / 11))
+    scale = np.sqrt((borne - noise) / 8 + 1 / 797 + 0.2**2 / 12)
+    assert found[2] == pytest.approx(2 * stats.t.sf(0.5 / scale, 11))
 
 
 def test_levels_go_through_a_file():

@@ -9,7 +9,8 @@ those that K stretches of about their length ordinarily have:
 
 with Student's t of K - 1 degrees of freedom. s is drawn toward the median over all pairs with the weight of four more
 stretches; K is less where neighbouring stretches are alike (`steadiness`). Current rows that are fewer than those
-looked at in a stretch have their own noise added.
+looked at in a stretch have their own noise added; where they are more, they are as many stretches, which average out
+what stretches have beyond the noise of their rows (taken at the upper end of its error) as far as neighbours differ.
 """
 
 from collections.abc import Mapping, Sequence
@@ -155,15 +156,26 @@ def usual_p_values(
     told = np.isfinite(spreads)
     borrowed, own = min(SHRINKAGE, int(told.sum()) - 1), level.independent - 1
     median = float(np.median(spreads[told])) if told.any() else 0.0
-    more = np.maximum(0.0, 1 / np.maximum(looked_at - 3, 1) - 1 / (level.looked_at - 3))
-    variances = (own * spreads**2 + borrowed * median**2) / (own + borrowed) + more
-    scale = np.sqrt(variances * (1 + 1 / level.independent))
+    variances = (own * spreads**2 + borrowed * median**2) / (own + borrowed)
+    now = _with_rows(variances, level, rows, 1 / np.maximum(looked_at - 3, 1), own + borrowed)
+    scale = np.sqrt(now + variances / level.independent)
     with np.errstate(divide="ignore", invalid="ignore"):
         distance = np.abs(changes - means) / scale
     told &= np.isfinite(distance)
     found = np.full(len(spreads), np.nan)
     found[told] = [2 * t_tail(t, own + borrowed) for t in distance[told].tolist()]
     return found
+
+
+def _with_rows(
+    variances: np.ndarray, level: PairLevel, rows: float, noise_now: np.ndarray, freedom: float
+) -> np.ndarray:
+    """The variances between stretches, if these had as many rows as there are now, and the noise of those looked at."""
+    noise = 1 / (level.looked_at - 3)
+    lasting = np.maximum(0.0, variances * np.exp(np.sqrt(2 / freedom)) - noise)
+    stretches = max(1.0, rows / level.rows * level.independent / level.chunks)
+    longer = np.minimum(variances, lasting / stretches + noise_now)
+    return np.where(noise_now > noise, variances + noise_now - noise, longer)
 
 
 def _to_lower(matrix: np.ndarray) -> list[list[int | None]]:
