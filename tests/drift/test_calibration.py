@@ -6,15 +6,18 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
+from detect_drift import check_data_drift
 from evergreen.data.sources import table_of
 from evergreen.drift.calibration import level_for, t_quantile
 from evergreen.drift.columns import compare_profiles
 from evergreen.drift.in_time import profile_reference, profile_rows, with_past
 from evergreen.drift.profile import Profile, profile_arrays
-from evergreen.drift.steadiness import Level
-from evergreen.settings import DataSettings, DriftSettings
+from evergreen.drift.steadiness import Level, from_scale, to_scale
+from evergreen.settings import DataSettings, DriftSettings, Settings
 
 DEFAULTS = DriftSettings()
 START = np.datetime64("2026-03-02T00:00", "us")  # a Monday
@@ -274,3 +277,38 @@ def test_the_order_of_rows_and_columns_makes_no_difference():
     straight = profile_rows(frame, kinds, times, DEFAULTS)
     mixed = profile_rows(frame.iloc[order][["w", "x2", "x0", "x1"]], kinds, times[order], DEFAULTS)
     assert straight.steadiness == {name: mixed.steadiness[name] for name in straight.steadiness}
+
+
+def seasonal(rng, first, days, shift=0.0, a_day=60):
+    """Temperatures of a year with summer and winter."""
+    at = pd.Timestamp("2022-01-01") + pd.to_timedelta(first * 24 * 60 + np.arange(days * a_day) * 24, unit="min")
+    wave = 10 * np.sin(2 * np.pi * at.day_of_year / 365.25)
+    noise = rng.normal(size=(2, len(at)))
+    return pd.DataFrame({"at": at, "x": 12 + wave + 3 * noise[0] + shift, "y": noise[1]})
+
+
+def test_what_is_ordinary_is_said_to_be_with_the_way_to_see_more():
+    rng = np.random.default_rng(8)
+    settings = Settings(data=DataSettings(time="at"))
+    reference, july = seasonal(rng, 0, 730), seasonal(rng, 730 + 181, 31)
+    report = check_data_drift(reference, july, settings)
+    (x,) = [column for column in report.columns if column.name == "x"]
+    assert (report.verdict, x.status, x.ordinary) == ("no_drift", "watch", True)
+    assert x.smallest_shift > 1, "a shift that small hides among the seasons"
+    (told,) = report.reasons
+    assert told.startswith("No change out of the ordinary in 2 columns. Stretches of the reference differ among")
+    assert "as much as now: x. If these are seasons, drift.season compares like with like." in told
+
+
+def test_where_stretches_lie_far_apart_rows_beyond_them_all_are_drift():
+    """The logarithm of a distance ends at 0: where stretches lie 0.8 from the rest, 1 would be next to nothing more."""
+    rng = np.random.default_rng(9)
+    settings = Settings(data=DataSettings(time="at"))
+    reference = seasonal(rng, 0, 730)
+    assert check_data_drift(reference, seasonal(rng, 730, 365), settings).verdict == "no_drift"
+    assert check_data_drift(reference, seasonal(rng, 730, 365, shift=40), settings).drifted == ("x",)
+
+
+@given(st.floats(0.001, 0.999))
+def test_the_scale_of_distances_has_a_way_back(distance):
+    assert from_scale(float(to_scale(distance, 10_000))) == pytest.approx(distance)

@@ -5,12 +5,12 @@ sure of a change in every batch. So a reference in order of time is cut into str
 distance of each from all the others is kept, T_k for stretch k, at each of these lengths. The distance D of the
 current rows is then judged by the distances that K stretches of their length ordinarily have:
 
-    p = P(t ≥ (ln D - mean ln T) / (s·√(1 + 1/K)))
+    p = P(t ≥ (l(D) - mean l(T)) / (s·√(1 + 1/K)))
 
-with Student's t of K - 1 degrees of freedom: the log of a distance between ordinary stretches is about normal. s is
-drawn toward the median over all columns with the weight of four more stretches. Stretches that lie side by
-side may share a day and then tell little more than one: K counts as K·(1 - r)/(1 + r), r being the correlation
-of neighbours.
+with Student's t of K - 1 degrees of freedom, l being the logarithm (and above ½ a scale that goes on to 1, `to_scale`):
+that of a distance between ordinary stretches is about normal. s is drawn toward the median over all columns with the
+weight of four more stretches. Stretches that lie side by side may share a day and then tell little more than one:
+K counts as K·(1 - r)/(1 + r), r being the correlation of neighbours.
 
 Distances shrink with the number of rows, so that length matters. Current rows are held against stretches of about
 their length. Where they are much longer than any, against what stretches have beyond the noise of their rows, as if
@@ -29,12 +29,21 @@ import numpy as np
 
 from evergreen.drift.groups import lay_out
 from evergreen.drift.profile import Profile
-from evergreen.drift.steadiness import Level, angle, group_places, groups_distance, ks_distance, read_level
+from evergreen.drift.steadiness import (
+    Level,
+    angle,
+    from_scale,
+    group_places,
+    groups_distance,
+    ks_distance,
+    read_level,
+    to_scale,
+)
 from evergreen.drift.summaries import ColumnProfile
 from evergreen.drift.tails import t_tail
 
 SHRINKAGE = 4  # stretches' worth of weight for the median spread over the columns
-MIN_SPREAD = 0.05  # of ln T; columns that never move have none
+MIN_SPREAD = 0.05  # on the scale of distances; columns that never move have none
 KS_NOISE = 0.832  # geometric mean of Kolmogorov's distribution
 FAR = 2  # times the longest stretches: so much longer rows may be held against stretches of any length
 USUAL = 0.05  # chance that an ordinary stretch lies further away than what is called usual
@@ -131,7 +140,8 @@ def _at_length(level: Level, rows: int, noise: Callable[[float], float], rates: 
         change = _shrinks(level, noise(level.rows), noise(rows), rates)
     if rates:
         return replace(level, spread=level.spread * math.exp(change))
-    return replace(level, mean=level.mean + change, spread=max(level.spread, MIN_SPREAD))
+    typical = from_scale(level.mean) * math.exp(change)
+    return replace(level, mean=float(to_scale(typical, rows)), spread=max(level.spread, MIN_SPREAD))
 
 
 def _reach(level: Level) -> float:
@@ -145,7 +155,7 @@ def _shrinks(level: Level, noise: float, noise_now: float, rates: bool) -> float
 
     What those have beyond the noise of their rows does not shrink; it is taken at the upper end of its error.
     """
-    typical = level.spread if rates else math.exp(level.mean)
+    typical = level.spread if rates else from_scale(level.mean)
     error = 1 / math.sqrt(2 * level.independent) if rates else level.spread / math.sqrt(level.independent)
     if not typical > 0:
         return 0.0
@@ -183,15 +193,15 @@ def _distance(measure: str, p: np.ndarray, q: np.ndarray, original: ColumnProfil
 
 
 def _usual_distance(measure: str, distance: float, level: Level, spreads: Sequence[float]) -> Usual:
-    """How usual a distance is, by the t distribution of its logarithm."""
+    """How usual a distance is, by the t distribution of its place on the scale."""
     borrowed = min(SHRINKAGE, len(spreads) - 1)  # a column alone has no others to borrow from
     own = level.independent - 1
     freedom = own + borrowed
     variance = (own * level.spread**2 + borrowed * median(spreads) ** 2) / freedom
     scale = math.sqrt(variance * (1 + 1 / level.independent))
-    p_value = t_tail((math.log(distance) - level.mean) / scale, freedom) if distance > 0 else 1.0
-    limit = math.exp(level.mean + t_quantile(USUAL, round(freedom, 1)) * scale)
-    return Usual(measure, level.chunks, round(level.rows), min(1.0, limit), p_value)
+    p_value = t_tail((float(to_scale(distance, level.rows)) - level.mean) / scale, freedom) if distance > 0 else 1.0
+    limit = from_scale(level.mean + t_quantile(USUAL, round(freedom, 1)) * scale)
+    return Usual(measure, level.chunks, round(level.rows), limit, p_value)
 
 
 def _usual_missing(p: np.ndarray, q: np.ndarray, level: Level) -> Usual:

@@ -22,6 +22,8 @@ from evergreen.drift.profile import Profile
 from evergreen.drift.seasons import like_with_like
 from evergreen.settings import DriftRule, DriftSettings
 
+MOST_KS = 0.999  # a shift that leaves nothing in common has no size
+
 
 @dataclass(frozen=True)
 class Statistic:
@@ -60,11 +62,13 @@ class ColumnDrift:
         usual: "chunks" stretches of "rows" rows each, 95 % of which lie no further apart than "distance".
         missing_reference, missing_current: missing rates in [0, 1].
         equivalent_shift: the shift of a normal column, in standard deviations, with the same effect.
-        smallest_shift: the one that is found with 80 % probability in so many rows; None for categories.
+        smallest_shift: the one that is found with 80 % probability in so many rows, or the one that goes beyond what is
+            usual if that is larger; None for categories.
         statistics: all of them by name, whatever the rule.
         distribution: shares for a chart: "edges" (numbers) or "labels" (categories), "reference", "current".
         importance: the share of the model's permutation importance, where it is known.
         missing_drifted: whether the missing rate moved surely and materially, whatever the values did.
+        ordinary: whether it is no drift only because stretches of the reference differ as much among themselves.
         moved: of a column that drifted or is watched, what moved: quantiles, labels, missing rates.
     """
 
@@ -88,6 +92,7 @@ class ColumnDrift:
     moved: dict[str, Any] | None = None
     p_calibrated: float | None = None
     usual: dict[str, Any] | None = None
+    ordinary: bool = False
 
 
 @dataclass(frozen=True)
@@ -172,7 +177,7 @@ def compare_profiles(reference: Profile, current: Profile, settings: DriftSettin
         values, missing = (next(tests) if test else None for test in pair)
         judged = _judge(column, values, missing, settings, enough)
         moved = _describe_move(column.name, reference, current) if judged.status in ("drift", "watch") else None
-        smallest = _smallest_shift(column, family, settings.alpha)
+        smallest = _smallest_shift(column, usual.get(column.name, Calibrated()).values, family, settings.alpha)
         results.append(replace(judged, smallest_shift=smallest, moved=moved))
     return tuple(results)
 
@@ -222,6 +227,7 @@ def _judge(
             column, "skipped", f"Values of kind {column.kind} are not compared; the missing rate did not move."
         )
     result = _result(column, status, _explain(column, side, status, settings) + remark, side)
+    result = replace(result, ordinary=side.usual and side.material and side.enough)
     return replace(result, missing_drifted=any(one.drifted for one in sides if one.criterion.statistic == "missing"))
 
 
@@ -313,10 +319,14 @@ def _shift(column: Measurement, criterion: Criterion) -> float:
     return distances.equivalent_shift("share" if is_share else criterion.statistic, criterion.effect)
 
 
-def _smallest_shift(column: Measurement, tests: int, alpha: float) -> float | None:
+def _smallest_shift(column: Measurement, usual: Usual | None, tests: int, alpha: float) -> float | None:
+    """The least shift that would be significant: beyond what so few rows, and ordinary stretches, differ by anyway."""
     if column.kind != "number" or column.p_values is None:
         return None
-    return distances.smallest_shift(column.reference_rows, column.current_rows, tests, alpha)
+    by_rows = distances.smallest_shift(column.reference_rows, column.current_rows, tests, alpha)
+    if usual is None or usual.measure != "ks":
+        return by_rows
+    return max(by_rows, distances.equivalent_shift("ks", min(usual.distance, MOST_KS)))
 
 
 def _explain(column: Measurement, side: Side, status: str, settings: DriftSettings) -> str:

@@ -18,7 +18,9 @@ from evergreen.drift.summaries import BareProfile, ColumnProfile, NumberProfile
 
 LABEL_GROUPS = 200  # categories told apart, as many as a number has bins
 MIN_EXPECTED = 5  # rows of a category in a stretch; rarer ones are taken together, as in the chi-square test
-RESOLUTION = 0.5  # of a row: a distance of 0 counts as this much, because there is no logarithm of 0
+RESOLUTION = (
+    0.5  # of a row: a distance of 0 or 1 counts as so much more or less, because neither has a place on the scale
+)
 MAX_CORRELATION = 0.9
 LONGER = 1.2  # a length is worth keeping when it is so much longer than the one before
 
@@ -27,8 +29,8 @@ Known = Mapping[str, Mapping[str, Sequence[Sequence[float]]]]  # by column and m
 
 @dataclass(frozen=True)
 class Level:
-    """How far stretches of one length lie from the rest: of `chunks` stretches of `rows` rows, ln T on average and
-    its spread; they tell as much as `independent` stretches that have nothing in common.
+    """How far stretches of one length lie from the rest: of `chunks` stretches of `rows` rows, T on the scale of
+    `to_scale`, on average, and its spread; they tell as much as `independent` stretches that have nothing in common.
 
     For missing rates T is the signed difference of the rates, each taken as arcsin √rate, and its mean 0.
     """
@@ -119,7 +121,7 @@ def _level(measure: str, distances: np.ndarray, rows: np.ndarray) -> Level:
     if measure == "missing":
         values, mean = distances, 0.0
     else:
-        values = np.log(np.maximum(distances, RESOLUTION / rows))
+        values = to_scale(distances, rows)
         mean = float(values.mean())
     return Level(len(values), float(rows.mean()), mean, float(values.std(ddof=1)), _independent(values))
 
@@ -194,6 +196,28 @@ def groups_distance(p: np.ndarray, q: np.ndarray) -> np.ndarray:
     both = p + q
     parts = np.divide((p - q) ** 2, both, out=np.zeros_like(both), where=both > 0)
     return np.asarray(np.sqrt(0.5 * parts.sum(axis=-1)))
+
+
+def to_scale(distance: np.ndarray | float, rows: np.ndarray | float) -> np.ndarray:
+    """A distance between 0 and 1, of so many rows, on a scale without ends, as its logarithm has none below.
+
+    ln D up to ½ and from there -ln 4(1 - D), which goes on smoothly: where stretches lie far apart there still is room
+    above them for rows that have nothing in common with any.
+
+    >>> to_scale(np.array([0.1, 0.5, 0.9, 1.0]), 100).round(2).tolist()
+    [-2.3, -0.69, 0.92, 3.91]
+    """
+    inside = np.clip(distance, RESOLUTION / rows, 1 - RESOLUTION / rows)
+    return np.where(inside <= 0.5, np.log(inside), -np.log(4 * (1 - inside)))
+
+
+def from_scale(value: float) -> float:
+    """The distance that `to_scale` puts there.
+
+    >>> round(from_scale(float(to_scale(0.1, 100))), 3), round(from_scale(float(to_scale(0.9, 100))), 3)
+    (0.1, 0.9)
+    """
+    return math.exp(value) if value <= math.log(0.5) else 1 - math.exp(-value) / 4
 
 
 def angle(rate: np.ndarray | float) -> np.ndarray:

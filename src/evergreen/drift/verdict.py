@@ -329,10 +329,20 @@ def _calm(report: DriftReport) -> str:
     judged = _with_status(report, "no_drift", "watch")
     if not judged:
         return "No column could be compared: none has enough values of a kind that can be tested."
-    watched = _with_status(report, "watch")
+    ordinary = [column for column in judged if column.ordinary]
+    watched = [column for column in _with_status(report, "watch") if not column.ordinary]
     watch = f" Worth watching: {_names(watched)}." if watched else ""
     counted = f"{len(judged):,} column{'' if len(judged) == 1 else 's'}"
-    return f"No material change in {counted}.{_sight(judged)}{watch}"
+    change = "No change out of the ordinary" if ordinary else "No material change"
+    return f"{change} in {counted}.{_ordinary(ordinary, report.season is None)}{_sight(judged)}{watch}"
+
+
+def _ordinary(columns: Sequence[ColumnDrift], seasonless: bool) -> str:
+    """Columns that changed much, and no more than they always do from one stretch to the next."""
+    if not columns:
+        return ""
+    advice = " If these are seasons, drift.season compares like with like." if seasonless else ""
+    return f" Stretches of the reference differ among themselves as much as now: {_names(columns)}.{advice}"
 
 
 def _sight(columns: Sequence[ColumnDrift]) -> str:
