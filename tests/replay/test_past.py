@@ -56,6 +56,11 @@ def test_a_block_that_can_not_be_cut_says_why(keys, block, message):
         cut(keys, block)
 
 
+@pytest.mark.parametrize(("block", "words"), [("30", "30 rows"), ("", "about 2 rows"), ("12h", "12h")])
+def test_a_block_is_as_long_as_was_asked_though_the_last_one_is_short(tmp_path, block, words):
+    assert past_of(tmp_path, frame_of(), block, time="at").length == words
+
+
 def test_labels_come_some_blocks_or_some_days_later():
     keys = np.datetime64("2025-01-01T00:00", "us") + np.arange(40) * np.timedelta64(6, "h")
     edges = np.arange(0, 41, 4)

@@ -35,6 +35,7 @@ class Past:
         settings: of one growing table that has these rows.
         task: "classification", "regression", or empty without a target.
         digest: identity of the rows and the columns.
+        asked: how long a block should be, as the user said it; empty for about 100 blocks.
     """
 
     name: str
@@ -45,10 +46,18 @@ class Past:
     settings: DataSettings
     task: str
     digest: str
+    asked: str
 
     @property
     def blocks(self) -> int:
         return len(self.edges) - 1
+
+    @property
+    def length(self) -> str:
+        """How long a block is, for people: what was asked for, where something was."""
+        if not self.asked:
+            return f"about {counted(round(int(self.edges[-1]) / self.blocks), 'row')}"
+        return counted(int(self.asked), "row") if self.asked.isdigit() else self.asked
 
     def rows_of(self, block: int) -> slice:
         """Where the rows of a block stand."""
@@ -103,7 +112,7 @@ def read_past(settings: Settings, block: str = "", label_delay: str = "", *, nee
     batch = replace(batch, frame=whole.frame(table.column_names))
     edges = cut(batch.keys, block)
     known = show_labels(batch.keys, edges, label_delay or data.label_delay or "")
-    return Past(opened.name, table, batch, edges, known, own, task, _digest(table, batch))
+    return Past(opened.name, table, batch, edges, known, own, task, _digest(table, batch), block)
 
 
 def _in_order(table: Table) -> pa.Table:
@@ -168,6 +177,15 @@ def show_labels(keys: np.ndarray, edges: np.ndarray, delay: str | timedelta) -> 
         raise UsageError("A label delay in time needs data.time; give --label-delay as a number of blocks.")
     moments = [*keys[edges[:-1]], keys[-1] + np.timedelta64(1, "us")]
     return np.array([int(np.searchsorted(keys, moment - np.timedelta64(length), "left")) for moment in moments])
+
+
+def counted(count: int, noun: str) -> str:
+    """A count with its noun in the right number.
+
+    >>> counted(1, "block"), counted(1200, "row")
+    ('1 block', '1,200 rows')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _length(text: str, option: str) -> timedelta:

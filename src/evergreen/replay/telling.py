@@ -26,6 +26,7 @@ def to_document(replayed: Replayed) -> dict[str, Any]:
         "rows": int(past.edges[-1]),
         "blocks": past.blocks,
         "first_block": first,
+        "block": past.length,
         "block_rows": round(int(past.edges[-1]) / past.blocks),
         "starts": [past.label_of(block) for block in range(first, past.blocks)],
         "late_blocks": late_blocks(past),

@@ -36,7 +36,7 @@ def describe(replay: Mapping[str, Any]) -> str:
     played = replay["blocks"] - replay["first_block"]
     late = f", labels {replay['late_blocks']:.0f} blocks late" if replay["late_blocks"] else ""
     return (
-        f"{replay['source']}: {replay['rows']:,} rows in {replay['blocks']} blocks of about {replay['block_rows']:,}; "
+        f"{replay['source']}: {replay['rows']:,} rows in {replay['blocks']} blocks of {replay['block']}; "
         f"{played} of them played, after a first model that all policies share{late}. Cost counts "
         f"{replay['cost_unit']}, and {replay['retrain_cost']:g} for each retraining."
     )
