@@ -289,8 +289,8 @@ def test_calibration_tells_quiet_stretches_false_alarms_and_smallest_shifts(smal
     document = json.loads(capsys.readouterr().out)
     jsonschema.validate(document, SCHEMA)
     found = document["calibration"]
-    assert not all(stretch["quiet"] for stretch in found["stretches"])  # the world turned round in one of them
-    assert any(stretch["quiet"] for stretch in found["stretches"])
+    assert not all(stretch["used"] for stretch in found["stretches"])  # the world turned round in one of them
+    assert any(stretch["used"] for stretch in found["stretches"])
     assert found["settings"][0]["title"] == "as configured"
     assert {shift["column"] for shift in found["shifts"]} == {"a", "b", "plan"}
     assert found["per"] == "month"

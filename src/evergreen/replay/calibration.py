@@ -16,7 +16,7 @@ from evergreen.drift.profile import Profile
 from evergreen.drift.verdict import conclude
 from evergreen.registry.describing import kinds_of
 from evergreen.replay.library import Library, Memory, recall
-from evergreen.replay.past import Past, read_past
+from evergreen.replay.past import FEWEST_BLOCKS, Past, counted, read_past
 from evergreen.replay.quiet import Stretch, batch_of, contract_of, find_stretches, held_rows, window_of
 from evergreen.replay.smallest_shifts import SmallestShift, find_smallest_shifts
 from evergreen.settings import DriftSettings, Settings
@@ -65,25 +65,30 @@ def calibrate(settings: Settings, block: str, label_delay: str, *, folder: Path)
     """The document of a calibration, plain JSON types.
 
     Each block of a quiet stretch is held against the stretch before it, once under each setting, as a run of the
-    monitor holds it: features, the way they go together and, where there are labels, answers and outcomes.
+    monitor holds it: features, the way they go together and, where there are labels, answers and outcomes. A stretch
+    that can't be judged for want of labels is used too, and counted apart.
     """
     past = read_past(settings, block, label_delay, needs_target=False)
     stretches = find_stretches(settings, past, folder)
-    quiet = [stretch for stretch in stretches if stretch.quiet]
-    cases = [case for stretch in quiet for case in _cases(settings, Library(folder, past), stretch)]
+    used = [stretch for stretch in stretches if stretch.used]
+    cases = [case for stretch in used for case in _cases(settings, Library(folder, past), stretch)]
     per, runs = _rhythm(past)
     alarms = [_count(setting, cases, settings.drift, per_runs=runs) for setting in SETTINGS]
-    shifts = _shifts(settings, past, quiet)
-    return {
+    outcomes = any(case.predictions for case in cases)
+    found = {
         "source": past.name,
+        "block": past.length,
         "block_rows": round(int(past.edges[-1]) / past.blocks),
         "per": per,
-        "families": ["columns", "relations", *(["predictions", "target"] if cases and cases[0].predictions else [])],
+        "families": ["columns", "relations", *(["predictions", "target"] if outcomes else [])],
         "stretches": [_tell(past, stretch) for stretch in stretches],
+        "quiet": sum(stretch.quiet is True for stretch in stretches),
+        "not_judged": sum(stretch.quiet is None for stretch in stretches),
+        "too_small": sum(_too_small(case, settings.drift) for case in cases),
         "settings": alarms,
-        "shifts": [asdict(shift) for shift in shifts],
-        "sentences": _sentences(past, stretches, quiet, alarms, per, shifts),
+        "shifts": [asdict(shift) for shift in _shifts(settings, past, used)],
     }
+    return found | {"sentences": _sentences(past, stretches, found, settings.drift.min_rows)}
 
 
 def _cases(settings: Settings, library: Library, stretch: Stretch) -> list[Case]:
@@ -116,10 +121,15 @@ def _outcomes(past: Past, memory: Memory, rows: slice, drift: DriftSettings, bef
     return says, profile_target(past.batch.labels[rows][labelled], keys[labelled], drift, against=happened)
 
 
+def _too_small(case: Case, drift: DriftSettings) -> bool:
+    """Whether a run has too few rows to be judged: it can't alarm, whatever happens."""
+    return min(profile.rows for profile in case.features) < drift.min_rows
+
+
 def _count(setting: Setting, cases: Sequence[Case], drift: DriftSettings, *, per_runs: float) -> dict[str, Any]:
     own = changed(drift, setting.changes)
     alarms = sum(_alarms(setting, case, own) for case in cases)
-    share = alarms / len(cases) if cases else 0.0
+    told = any(setting.bare or not _too_small(case, own) for case in cases)
     return {
         "title": setting.title,
         "changes": {
@@ -128,9 +138,9 @@ def _count(setting: Setting, cases: Sequence[Case], drift: DriftSettings, *, per
         "chunk_calibration": setting.steady,
         "runs": len(cases),
         "alarms": alarms,
-        "share": round(share, 4),
-        "expected": round(share * per_runs, 3),
-        "at_most": round(_at_most(alarms, len(cases)) * per_runs, 3),
+        "share": round(alarms / len(cases), 4) if told else None,
+        "expected": round(alarms / len(cases) * per_runs, 3) if told else None,
+        "at_most": round(_at_most(alarms, len(cases)) * per_runs, 3) if told else None,
     }
 
 
@@ -183,9 +193,9 @@ def _rhythm(past: Past) -> tuple[str, float]:
     return "month", float(MONTH / ((keys[-1] - keys[0]) / past.blocks))
 
 
-def _shifts(settings: Settings, past: Past, quiet: Sequence[Stretch]) -> tuple[SmallestShift, ...]:
-    """Looked for in blocks of the last quiet stretches, which are most like what is to come."""
-    chosen = quiet[-2:]
+def _shifts(settings: Settings, past: Past, used: Sequence[Stretch]) -> tuple[SmallestShift, ...]:
+    """Looked for in blocks of the last of these stretches, which are most like what is to come."""
+    chosen = used[-2:]
     pairs = [(stretch, block) for stretch in chosen for block in stretch.after][-MAX_SHIFTED:]
     return find_smallest_shifts(settings, past, pairs) if pairs else ()
 
@@ -196,32 +206,63 @@ def _tell(past: Past, stretch: Stretch) -> dict[str, Any]:
         "after": [past.label_of(stretch.after.start), past.label_of(min(stretch.after.stop, past.blocks - 1))],
         "verdict": stretch.verdict or None,
         "quiet": stretch.quiet,
+        "used": stretch.used,
     }
 
 
-def _sentences(
-    past: Past,
-    stretches: Sequence[Stretch],
-    quiet: Sequence[Stretch],
-    alarms: Sequence[Mapping[str, Any]],
-    per: str,
-    shifts: Sequence[SmallestShift],
-) -> list[str]:
-    judged = any(stretch.verdict for stretch in stretches)
-    why = "on which the model trained before did not become worse" if judged else "all, because there are no labels"
-    found = [
-        f"{past.name}: {len(quiet)} of {len(stretches)} stretches of {len(stretches[0].after)} blocks were quiet "
-        f"({why}); each of their blocks was held against the stretch before it, as by a run a block: "
-        f"{'features, their relations, answers and outcomes' if judged else 'features and their relations'}."
-    ]
-    if not quiet:
-        return [*found, "Nowhere was this past quiet, so false alarms can't be told from true ones here."]
-    own, bare = alarms[0], alarms[-1]
-    found.append(
-        f"As configured, expect {own['expected']:.3g} false alarms per {per} ({own['alarms']} in {own['runs']} runs, "
-        f"which rules out more than {own['at_most']:.3g}); the bare rules of tutorials give {bare['expected']:.3g}."
+def _sentences(past: Past, stretches: Sequence[Stretch], found: Mapping[str, Any], min_rows: int) -> list[str]:
+    told = [_about_stretches(past, stretches, found)]
+    if not any(stretch.used for stretch in stretches):
+        nothing = "Nowhere was this past quiet, so there is no run to count: false alarms can't be told from true ones."
+        return [*told, nothing]
+    if found["too_small"]:
+        told.append(_about_small_blocks(past, found, min_rows))
+    own, bare = found["settings"][0], found["settings"][-1]
+    if own["expected"] is None:
+        return told
+    told.append(
+        f"As configured, expect {own['expected']:.3g} false alarms per {found['per']} ({own['alarms']} in "
+        f"{counted(own['runs'], 'run')}, which rules out more than {own['at_most']:.3g}); the bare rules of "
+        f"tutorials give {bare['expected']:.3g}."
     )
-    blind = [shift.column for shift in shifts if shift.size is None]
-    if blind:
-        found.append(f"Hardly any change would be seen in: {', '.join(blind[:5])}.")
-    return found
+    if past.task and found["not_judged"]:
+        told.append("Where a model could not be judged an alarm may be a true one, so these figures may be too high.")
+    return told + _about_blind_columns(found["shifts"])
+
+
+def _about_stretches(past: Past, stretches: Sequence[Stretch], found: Mapping[str, Any]) -> str:
+    """Where the runs that are counted come from."""
+    of = f"{len(stretches)} stretches of {counted(len(stretches[0].after), 'block')} ({past.length} each)"
+    if past.task:
+        quiet = f"{found['quiet']} of {of} were quiet (the model trained before did not become worse)"
+        late = f", {found['not_judged']} could not be judged for want of labels" if found["not_judged"] else ""
+        chosen = f"{quiet}{late}; each block of {'both' if late else 'them'}"
+    else:
+        chosen = f"all of {of} were used, because there are no labels that tell which were quiet; each block"
+    outcomes = "features, their relations, answers and outcomes"
+    compared = outcomes if "target" in found["families"] else "features and their relations"
+    return f"{past.name}: {chosen} was held against the stretch before it, as by a run a block: {compared}."
+
+
+def _about_small_blocks(past: Past, found: Mapping[str, Any], min_rows: int) -> str:
+    """That runs which have too few rows never alarm, which is no merit of the settings."""
+    small, runs, rows = found["too_small"], found["settings"][0]["runs"], found["block_rows"]
+    limit = f"drift.min_rows = {min_rows:,}"
+    if small < runs:
+        said = f"In {small} of {counted(runs, 'run')} there were fewer rows than {limit}, so that they could not alarm"
+    else:
+        said = f"As configured no run can alarm: a block has about {counted(rows, 'row')}, fewer than {limit}"
+    return f"{said}. {_longer_blocks(past, min_rows)}"
+
+
+def _longer_blocks(past: Past, min_rows: int) -> str:
+    """What to do about it; twice as many rows leave enough in blocks that are shorter or lack some values."""
+    rows = 2 * min_rows
+    if past.edges[-1] < FEWEST_BLOCKS * rows:
+        return f"This past of {past.edges[-1]:,} rows is too short for blocks of {rows:,}; come back when it has grown."
+    return f"Choose longer blocks, such as --block {rows}."
+
+
+def _about_blind_columns(shifts: Sequence[Mapping[str, Any]]) -> list[str]:
+    blind = [shift["column"] for shift in shifts if shift["size"] is None]
+    return [f"Hardly any change would be seen in: {', '.join(blind[:5])}."] if blind else []

@@ -19,6 +19,7 @@ from evergreen.masking import shown_source
 from evergreen.settings import DataSettings, Settings, parse_duration
 
 BLOCKS = 100  # fewer are coarse steps, more take longer and judge each by fewer rows
+FEWEST_BLOCKS = 4
 NIGHT = timedelta(days=1)  # between two runs over a table without times: the schedule's usual rhythm
 NO_TIME = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -156,8 +157,9 @@ def cut(keys: np.ndarray, block: str = "") -> np.ndarray:
         moments = np.arange(keys[0], keys[-1] + np.timedelta64(1, "us"), np.timedelta64(length))
         starts = np.searchsorted(keys, moments, "left")
     edges = np.unique([*np.searchsorted(keys, keys[starts[starts < rows]], "left"), rows])
-    if len(edges) < 5:
-        raise UsageError(f"{rows:,} rows give {len(edges) - 1} blocks; a replay needs 4. Choose a shorter --block.")
+    if len(edges) <= FEWEST_BLOCKS:
+        made = counted(len(edges) - 1, "block")
+        raise UsageError(f"{rows:,} rows give {made}; a replay needs {FEWEST_BLOCKS}. Choose a shorter --block.")
     return edges
 
 

@@ -38,9 +38,15 @@ class Stretch:
     model: str = ""
 
     @property
-    def quiet(self) -> bool:
-        """Whether no loss was shown."""
-        return shows_loss(self.verdict or None) is not True
+    def quiet(self) -> bool | None:
+        """Whether the model did not become worse; None where its labels can't tell."""
+        loss = shows_loss(self.verdict or None)
+        return None if loss is None else not loss
+
+    @property
+    def used(self) -> bool:
+        """Whether its alarms count as false ones: no loss was shown, which is less than that there was none."""
+        return self.quiet is not False
 
 
 def find_stretches(settings: Settings, past: Past, folder: Path) -> tuple[Stretch, ...]:

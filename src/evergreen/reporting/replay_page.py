@@ -40,5 +40,4 @@ def _replay_parts(replay: Mapping[str, Any] | None) -> dict[str, Any] | None:
 def _calibration_parts(calibration: Mapping[str, Any] | None) -> dict[str, Any] | None:
     if not calibration:
         return None
-    tables = [replay_text.alarm_table(calibration), replay_text.shift_table(calibration)]
-    return {"sentences": calibration["sentences"], "tables": tables}
+    return {"sentences": calibration["sentences"], "tables": replay_text.calibration_tables(calibration)}

@@ -19,7 +19,7 @@ def render_text(document: Mapping[str, Any]) -> str:
         parts += [_opening(replay), table(*policy_table(replay)), _advice(replay.get("advice"))]
     if calibration := shown.get("calibration"):
         parts += [_fold(sentence) for sentence in calibration["sentences"]]
-        parts += [table(*alarm_table(calibration)), table(*shift_table(calibration))]
+        parts += [table(*each) for each in calibration_tables(calibration)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -61,8 +61,13 @@ def policy_table(replay: Mapping[str, Any]) -> tuple[Row, Sequence[Row]]:
     return head, rows
 
 
+def calibration_tables(calibration: Mapping[str, Any]) -> list[tuple[Row, Sequence[Row]]]:
+    """False alarms, and smallest shifts where there was a block to look for them in."""
+    return [alarm_table(calibration), *([shift_table(calibration)] if calibration["shifts"] else [])]
+
+
 def alarm_table(calibration: Mapping[str, Any]) -> tuple[Row, Sequence[Row]]:
-    """False alarms to expect from each setting."""
+    """False alarms to expect from each setting; a dash where no run could have given one."""
     head = ("setting", f"false alarms per {calibration['per']}", "at most", "runs", "with alarm")
     rows = [
         (
