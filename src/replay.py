@@ -15,6 +15,7 @@ Exit codes: 0 done; 1 unexpected error; 2 usage; 3 bad data.
 
 import argparse
 import logging
+import math
 import sys
 import time
 from datetime import datetime
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import utils
-from evergreen.errors import ExitCode
+from evergreen.errors import ExitCode, UsageError
 from monitor import monitor, to_document
 
 if TYPE_CHECKING:
@@ -70,8 +71,8 @@ def compare_policies(arguments: argparse.Namespace, settings: "Settings") -> dic
     from evergreen.replay.replaying import replay
     from evergreen.replay.telling import to_document as tell
 
+    cost = settings.policy.retrain_cost if arguments.cost is None else check_cost(arguments.cost)
     past = read_past(settings, arguments.block, arguments.label_delay)
-    cost = settings.policy.retrain_cost if arguments.cost is None else arguments.cost
     policies = choose_policies(arguments.policy or (), settings, past, cost)
     logger.info("%s: %s rows in %s blocks", past.name, f"{past.edges[-1]:,}", past.blocks)
     folder = settings.path(settings.reports.folder) / CACHE
@@ -87,6 +88,13 @@ def compare_policies(arguments: argparse.Namespace, settings: "Settings") -> dic
             progress=Clock(time.perf_counter()).tell,
         )
     )
+
+
+def check_cost(cost: float) -> float:
+    """A price that policy.retrain_cost takes as well, since that is what the advice would set."""
+    if not 0 < cost < math.inf:
+        raise UsageError(f"--cost {cost:g}: expected a number above 0, the price of a retraining in wrong decisions.")
+    return cost
 
 
 class Clock:

@@ -275,6 +275,10 @@ def test_the_command_prints_the_table_the_advice_and_the_page(small, tmp_path, c
         (["--policy", "sometimes"], "no policy 'sometimes'"),
         (["--block", "1700"], "needs 4"),
         (["--block", "x"], "length"),
+        (["--cost", "-5"], "--cost -5: expected a number above 0"),
+        (["--cost", "0"], "--cost 0: expected a number above 0"),
+        (["--cost", "nan"], "--cost nan: expected a number above 0"),
+        (["--cost", "inf"], "--cost inf: expected a number above 0"),
     ],
 )
 def test_a_wrong_word_is_a_usage_error(small, capsys, words, message):
