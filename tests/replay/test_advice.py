@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from evergreen.replay.advice import advise, choose, config_lines, spent_by_block, sureness
+from evergreen.replay.advice import advise, choose, config_lines, late_blocks, spent_by_block, sureness
 from evergreen.replay.plays import Play
 from evergreen.replay.policies import Policy, choose_policies
 from evergreen.replay.replaying import Outcome, Replayed
@@ -64,6 +64,11 @@ def test_late_labels_and_no_sure_saving_mean_that_a_schedule_is_as_good():
     assert "plain schedule" not in " ".join(advise(replayed(*pair)).reasons)
     sure = outcome("cost", 20, 1), outcome("every-5", 50, 2)
     assert "plain schedule" not in " ".join(advise(replayed(*sure, late=10)).reasons)
+
+
+@pytest.mark.parametrize("late", [0, 3, 50])
+def test_labels_are_as_late_as_they_are_though_half_of_the_past_had_none(late):
+    assert late_blocks(replayed(late=late).past) == late
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 import tomllib
 from dataclasses import replace as replaced
 
@@ -234,6 +235,19 @@ def test_the_opening_waits_for_enough_labels(small, tmp_path):
     first, key = find_opening(patient, Library(tmp_path, past), 1, command.run_night)
     assert past.edges[first] * patient.training.holdout_share >= 139.5
     assert key
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--label-delay", "50"], r"label delay .* is too long .* 0 of 1,650 rows have shown their label"),
+        (["--set", "training.first_share=0.99"], r"training\.first_share leaves no block to play"),
+    ],
+)
+def test_what_leaves_nothing_to_play_is_named(small, capsys, words, message):
+    config, _ = small
+    assert command.main(["--config", str(config), "--block", str(BLOCK), *words]) == 3
+    assert re.search(message, capsys.readouterr().err)
 
 
 def test_only_what_a_workshop_made_is_spared_the_safety_gates(small, tmp_path):

@@ -164,8 +164,8 @@ def _about_late_labels(replayed: Replayed, rivals: Sequence[Outcome], chosen: Ou
 
 
 def late_blocks(past: Past) -> float:
-    """How many blocks labels are late, in the middle of the past."""
-    middle = past.blocks // 2
+    """How many blocks labels are late, in the middle of the past or, where none has come by then, when the first do."""
+    middle = max(past.blocks // 2, int(np.argmax(past.known > 0)))
     return float(middle - np.searchsorted(past.edges, past.known[middle], "right") + 1)
 
 

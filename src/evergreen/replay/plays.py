@@ -131,7 +131,7 @@ def key_of(content: bytes) -> str:
 def find_opening(settings: Settings, library: Library, warm_up: int, run_night: RunNight) -> tuple[int, str]:
     """The first block that a model can be trained for, and that model, with which all policies begin.
 
-    Raises `DataError` with the last night's failure when there never is one.
+    Raises `DataError` when there never is one, with the last night's failure or, if no night was played, why.
     """
     past, failure = library.past, ""
     with temporary_store(settings) as (own, store):
@@ -140,7 +140,19 @@ def find_opening(settings: Settings, library: Library, warm_up: int, run_night: 
             if key := live_key(store):
                 return block, key
             failure = night.failure or night.why
-    raise DataError(f"{past.name}: no first model could be trained on any part of the past. {failure}")
+    why = failure or _no_night(past)
+    raise DataError(f"{past.name}: no first model could be trained on any part of the past. {why}")
+
+
+def _no_night(past: Past) -> str:
+    """Why no night was played: the labels of the warm-up come with the last block or after it, or it is too long."""
+    rows, shown = (int(numbers[-2]) for numbers in (past.edges, past.known))
+    if shown == rows:
+        return "training.first_share leaves no block to play: choose a smaller one."
+    return (
+        f"The label delay (--label-delay, or data.label_delay) is too long for it: when the last block begins, "
+        f"{shown:,} of {rows:,} rows have shown their label. Choose a shorter delay, or wait for more rows."
+    )
 
 
 def train_on_all(settings: Settings, library: Library, block: int) -> str:
