@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from evergreen.replay.advice import advise, choose, config_lines, late_blocks, spent_by_block, sureness
+from evergreen.replay.advice import advise, choose, config_lines, late_blocks, spent_by_block, sureness, why_no_advice
 from evergreen.replay.plays import Play
 from evergreen.replay.policies import Policy, choose_policies
 from evergreen.replay.replaying import Outcome, Replayed
@@ -23,11 +23,11 @@ def outcome(name, mean, seed, *, retrained=(), spread=4.0):
     return Outcome(policy, Play(name, 5, (), ()), costs, costs, tuple(retrained), (), (), 0)
 
 
-def replayed(*outcomes, price=20.0, late=0):
+def replayed(*outcomes, price=20.0, late=0, first=5):
     edges = np.arange(0, 100 * (BLOCKS + 6), 100)
     known = edges[np.maximum(np.arange(len(edges)) - late, 0)]
-    past = SimpleNamespace(edges=edges, known=known, blocks=len(edges) - 1)
-    return Replayed(past, 5, SimpleNamespace(), price, outcomes, None)
+    past = SimpleNamespace(edges=edges, known=known, blocks=len(edges) - 1, length="100 rows")
+    return Replayed(past, first, SimpleNamespace(), price, outcomes, None)
 
 
 def test_luck_does_not_speak_against_the_preferred_preset_but_a_sure_saving_does():
@@ -100,6 +100,22 @@ def test_a_yardstick_is_never_recommended_but_told_of_where_it_was_surely_cheape
     assert cheap.cheapest_name == name
     assert f"{words} was surely cheaper" in " ".join(cheap.reasons)
     assert "surely cheaper" not in " ".join(advise(replayed(*presets, outcome(name, 49.8, 2))).reasons)
+
+
+def test_too_few_played_blocks_give_no_advice_but_the_reason_and_what_to_do():
+    pair = outcome("cost", 50, 1), outcome("every-5", 40, 2)
+    assert why_no_advice(replayed(*pair, first=BLOCKS - 5)) == ""  # ten blocks
+    few = replayed(*pair, first=BLOCKS + 4)
+    assert advise(few) is None
+    assert why_no_advice(few) == (
+        "Only 1 block could be played, and a choice needs 10: one half to choose by, the other to hold the choice "
+        "against. Choose a shorter --block than 100 rows."
+    )
+
+
+def test_one_block_is_one_block():
+    pair = outcome("cost", 50, 1), outcome("every-5", 50, 2)
+    assert "Labels come 1 block late" in " ".join(advise(replayed(*pair, late=1)).reasons)
 
 
 def test_one_policy_alone_or_yardsticks_alone_give_nothing_to_recommend():

@@ -283,6 +283,18 @@ def test_the_command_prints_the_table_the_advice_and_the_page(small, tmp_path, c
     assert document["advice"]["lines"][0] == "[policy]"
 
 
+def test_a_handful_of_blocks_is_shown_and_recommends_nothing(small, tmp_path, capsys):
+    config, _ = small
+    page = tmp_path / "replay.html"
+    words = ["--block", "300", "--label-delay", "1", "--policy", "performance", "never", "--jobs", "1"]
+    assert command.main(["--config", str(config), *words, "--html", str(page)]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "RECOMMENDED" not in shown
+    assert "NO RECOMMENDATION: Only 4 blocks could be played" in shown
+    assert "labels 1 block late" in shown
+    assert "Only 4 blocks could be played" in page.read_text()
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

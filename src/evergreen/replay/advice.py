@@ -15,12 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri
 
-from evergreen.replay.past import Past
+from evergreen.replay.past import Past, counted
 from evergreen.replay.policies import Policy
 from evergreen.replay.replaying import Outcome, Replayed
 from evergreen.scoring.intervals import spread
 
 FIRST_PART = 0.5
+FEWEST_PLAYED = 10  # blocks: half of fewer, to choose by, are a handful of figures
 PREFERRED = "cost"
 ALPHA = 0.05  # chance that a policy which is no cheaper is called surely cheaper, over all that are compared
 
@@ -51,10 +52,10 @@ class Advice:
 
 
 def advise(replayed: Replayed) -> Advice | None:
-    """The advice; None when only one policy was played, or no preset."""
+    """The advice; None when only one policy was played, or no preset, or too few blocks."""
     rivals = [outcome for outcome in replayed.outcomes if not outcome.hindsight]
     presets = [outcome for outcome in rivals if outcome.policy.watches]
-    if len(rivals) < 2 or not presets:
+    if len(rivals) < 2 or not presets or why_no_advice(replayed):
         return None
     price, blocks = replayed.retrain_cost, len(rivals[0].costs)
     split = max(1, round(FIRST_PART * blocks))
@@ -69,7 +70,7 @@ def advise(replayed: Replayed) -> Advice | None:
     ]
     reasons = [
         _why(chosen, presets, price, first),
-        f"On the remaining {blocks - split} blocks, which took no part in the choice, it cost "
+        f"On the remaining {counted(blocks - split, 'block')}, which took no part in the choice, it cost "
         f"{_amount(by_rest[chosen.policy.name])}; the cheapest there was {best.policy.title} with "
         f"{_amount(by_rest[best.policy.name])}.",
     ]
@@ -91,6 +92,17 @@ def advise(replayed: Replayed) -> Advice | None:
         tuple(alike),
         tuple(reasons),
         config_lines(chosen.policy),
+    )
+
+
+def why_no_advice(replayed: Replayed) -> str:
+    """What keeps even the best of policies from being recommended; empty when nothing does."""
+    played = replayed.past.blocks - replayed.first
+    if played >= FEWEST_PLAYED:
+        return ""
+    return (
+        f"Only {counted(played, 'block')} could be played, and a choice needs {FEWEST_PLAYED}: one half to choose by, "
+        f"the other to hold the choice against. Choose a shorter --block than {replayed.past.length}."
     )
 
 
@@ -124,7 +136,7 @@ def _limit(policies: int) -> float:
 def _why(chosen: Outcome, presets: Sequence[Outcome], price: float, first: slice) -> str:
     blocks, cost = first.stop, _amount(chosen.cost(price, first))
     cheapest = min(presets, key=lambda each: each.cost(price, first))
-    begin = f"By the first {blocks} blocks: {chosen.policy.title}, which cost {cost} there"
+    begin = f"By the first {counted(blocks, 'block')}: {chosen.policy.title}, which cost {cost} there"
     if cheapest is chosen:
         return f"{begin}, less than all other presets." if len(presets) > 1 else f"{begin}, the only preset played."
     if chosen.policy.name == PREFERRED:
@@ -160,7 +172,8 @@ def _about_late_labels(replayed: Replayed, rivals: Sequence[Outcome], chosen: Ou
     best = min(scheduled, key=lambda each: each.cost(price))
     if sureness(chosen, best, price, slice(None)) >= _limit(2):
         return []
-    return [f"Labels come {late:.0f} blocks late; with that, a plain schedule ({best.policy.title}) is as good."]
+    how_late = counted(round(late), "block")
+    return [f"Labels come {how_late} late; with that, a plain schedule ({best.policy.title}) is as good."]
 
 
 def late_blocks(past: Past) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from evergreen.replay.advice import Advice, advise, late_blocks
+from evergreen.replay.advice import Advice, advise, late_blocks, why_no_advice
 from evergreen.replay.replaying import Outcome, Replayed
 
 UNITS = {"wrong": "wrong decisions", "cost": "your own cost", "error": "rows answered as badly as without a model"}
@@ -36,6 +36,7 @@ def to_document(replayed: Replayed) -> dict[str, Any]:
         "retrain_cost": replayed.retrain_cost,
         "policies": [_policy(each, replayed.retrain_cost, best) for each in _by_cost(replayed)],
         "advice": _advice(advise(replayed)),
+        "no_advice": why_no_advice(replayed),
     }
 
 

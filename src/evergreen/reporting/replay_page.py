@@ -29,7 +29,8 @@ def _replay_parts(replay: Mapping[str, Any] | None) -> dict[str, Any] | None:
     span, most = replay_charts.common_span(policies), max(each["cost"] for each in policies)
     return {
         "opening": replay_text.describe(replay),
-        "advice": replay.get("advice"),
+        "advice": replay["advice"],
+        "no_advice": replay["no_advice"],
         "head": head,
         "rows": [(each, row, replay_charts.cost_bar(each, most)) for each, row in zip(policies, rows, strict=True)],
         "panels": [(each["title"], replay_charts.score_panel(each, never, span, replay)) for each in policies],

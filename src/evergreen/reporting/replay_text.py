@@ -16,7 +16,7 @@ def render_text(document: Mapping[str, Any]) -> str:
     shown = showable(document)
     parts = []
     if replay := shown.get("replay"):
-        parts += [_opening(replay), table(*policy_table(replay)), _advice(replay.get("advice"))]
+        parts += [_opening(replay), table(*policy_table(replay)), _advice(replay)]
     if calibration := shown.get("calibration"):
         parts += [_fold(sentence) for sentence in calibration["sentences"]]
         parts += [table(*each) for each in calibration_tables(calibration)]
@@ -34,7 +34,7 @@ def _opening(replay: Mapping[str, Any]) -> str:
 def describe(replay: Mapping[str, Any]) -> str:
     """What was played, in a sentence or two."""
     played = replay["blocks"] - replay["first_block"]
-    late = f", labels {replay['late_blocks']:.0f} blocks late" if replay["late_blocks"] else ""
+    late = f", labels {figures.counted(round(replay['late_blocks']), 'block')} late" if replay["late_blocks"] else ""
     return (
         f"{replay['source']}: {replay['rows']:,} rows in {replay['blocks']} blocks of {replay['block']}; "
         f"{played} of them played, after a first model that all policies share{late}. Cost counts "
@@ -100,8 +100,9 @@ def table(head: Row, rows: Sequence[Row]) -> str:
     return "\n".join([line(head), "-" * len(line(head)), *map(line, rows)])
 
 
-def _advice(advice: Mapping[str, Any] | None) -> str:
+def _advice(replay: Mapping[str, Any]) -> str:
+    advice = replay["advice"]
     if not advice:
-        return ""
+        return _fold(f"NO RECOMMENDATION: {replay['no_advice']}") if replay["no_advice"] else ""
     lines = "\n".join(f"    {line}" for line in advice["lines"])
     return f"RECOMMENDED: {advice['title']}\n{_fold(' '.join(advice['reasons']))}\n\nFor config.toml:\n{lines}"
