@@ -114,6 +114,11 @@ def body(arguments: argparse.Namespace) -> int:
     """One replay: read, play, show."""
     started, now = time.perf_counter(), utils.now()
     settings = utils.settings_from(arguments)
+    if arguments.html:
+        from evergreen.data.sources import local_files
+
+        inputs = utils.config_of(arguments), *local_files(settings.data, settings.root)
+        utils.refuse_overwriting(arguments.html, inputs)
     document = utils.begin_document(utils.new_run(now), now)
     if arguments.calibrate:
         from evergreen.replay.calibration import calibrate

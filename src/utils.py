@@ -10,14 +10,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evergreen.errors import EvergreenError, ExitCode, IntegrityError
+from evergreen.errors import EvergreenError, ExitCode, IntegrityError, UsageError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -69,9 +69,20 @@ def settings_from(arguments: argparse.Namespace) -> "Settings":
     from evergreen.by_name import make_importable
     from evergreen.config_file import load
 
-    settings = load(arguments.config or PROJECT / "config.toml", os.environ, tuple(arguments.set))
+    settings = load(config_of(arguments), os.environ, tuple(arguments.set))
     make_importable(settings.root)
     return settings
+
+
+def config_of(arguments: argparse.Namespace) -> Path:
+    """The settings file of a command: `--config`, or that of the project."""
+    return arguments.config or PROJECT / "config.toml"
+
+
+def refuse_overwriting(out: Path, inputs: Iterable[Path]) -> None:
+    """Raise `UsageError` when a file to be written is one that the run reads, by whatever name."""
+    if out.exists() and any(path.exists() and out.samefile(path) for path in inputs):
+        raise UsageError(f"{out} is an input of this run, and would be lost: name another file.")
 
 
 def now() -> datetime:

@@ -17,7 +17,7 @@ import pytest
 from table_tools import content_of, open_text, types_of, values_of
 
 from evergreen.data.formats import columnar
-from evergreen.data.sources import Window, open_table, table_of
+from evergreen.data.sources import Window, local_files, open_table, table_of
 from evergreen.errors import DataError, UsageError
 from evergreen.settings import DataSettings
 
@@ -403,3 +403,22 @@ def test_odd_values_in_an_excluded_column_stop_nothing(tmp_path, odd):
     assert types_of(table) == {"a": "int64", "b": "string"}
     assert values_of(table, "b")[-1] == odd.strip('"')
     assert types_of(open_text(tmp_path, "a,b\n1,2\n", exclude=("b",)))["b"] == "int64"
+
+
+def test_the_files_that_are_read_are_known_beforehand_wherever_settings_name_them(tmp_path):
+    (tmp_path / "rows").mkdir()
+    files = [tmp_path / name for name in ("a.csv", "rows/b.csv", "rows/c.csv", "d.db")]
+    for file in files:
+        file.touch()
+    one, below, last, base = files
+    assert local_files(DataSettings(source=" a.csv"), tmp_path) == (one,)
+    assert local_files(DataSettings(source=one.as_uri()), tmp_path) == (one,)
+    assert local_files(DataSettings(reference="rows", current="a.csv"), tmp_path) == (below, last, one)
+    assert local_files(DataSettings(source="rows/*.csv"), tmp_path) == (below, last)
+    assert local_files(DataSettings(source="sqlite:///d.db"), tmp_path) == (base,)
+    assert local_files(DataSettings(source=f"sqlite:///{base}"), tmp_path) == (base,)
+
+
+@pytest.mark.parametrize("source", ["", "house:load", "none.csv", "postgresql://host/base"])
+def test_a_source_that_is_no_file_here_names_none(tmp_path, source):
+    assert local_files(DataSettings(source=source), tmp_path) == ()

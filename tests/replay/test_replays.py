@@ -10,7 +10,7 @@ import jsonschema
 import numpy as np
 import pandas as pd
 import pytest
-from projects import PROJECT, journal, make_project, world, write_table
+from projects import PROJECT, journal, make_project, tree, world, write_table
 
 import monitor
 import replay as command
@@ -281,6 +281,18 @@ def test_the_command_prints_the_table_the_advice_and_the_page(small, tmp_path, c
     assert by_name["hindsight"]["ratio"] == 1.0
     assert by_name["every-1"]["retrains"] == len(by_name["every-1"]["by_block"]["score"]) - 1
     assert document["advice"]["lines"][0] == "[policy]"
+
+
+@pytest.mark.parametrize("name", ["config.toml", "table.csv", "other-name.html"])
+@pytest.mark.parametrize("words", [[], ["--calibrate"]])
+def test_a_page_never_takes_the_place_of_what_the_replay_reads(tmp_path, capsys, name, words):
+    config = project(tmp_path)
+    (tmp_path / "other-name.html").symlink_to("table.csv")
+    before = tree(tmp_path)
+    page = tmp_path / name
+    assert command.main(["--config", str(config), *words, "--html", str(page)]) == 2
+    assert f"{page} is an input of this run, and would be lost: name another file." in capsys.readouterr().err
+    assert tree(tmp_path) == before
 
 
 def test_a_handful_of_blocks_is_shown_and_recommends_nothing(small, tmp_path, capsys):

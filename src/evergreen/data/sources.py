@@ -20,7 +20,7 @@ from evergreen.by_name import find_by_name
 from evergreen.data.arrays import from_mask, to_numpy
 from evergreen.data.formats.chunks import PIECE_ROWS, TIME, Chunks, align, check_names, from_tables, join_chunks
 from evergreen.data.formats.missing import clean, has_numbers
-from evergreen.data.formats.places import DataFile, find_data_files
+from evergreen.data.formats.places import DataFile, find_data_files, find_local_files
 from evergreen.data.formats.times import parse_times
 from evergreen.errors import DataError, UsageError
 from evergreen.masking import shown_source
@@ -253,6 +253,21 @@ def names_files(source: str) -> bool:
     """
     scheme = source.split("://", maxsplit=1)[0].split("+", maxsplit=1)[0].lower() if "://" in source else ""
     return scheme not in DATABASES and not FUNCTION.fullmatch(source)
+
+
+def local_files(settings: DataSettings, root: Path) -> tuple[Path, ...]:
+    """The files of this machine that the tables of the settings are read from."""
+    sources = (source.strip() for source in (settings.source, settings.reference, settings.current))
+    return tuple(path for source in sources for path in _local_files(source, root))
+
+
+def _local_files(source: str, root: Path) -> tuple[Path, ...]:
+    if not source or FUNCTION.fullmatch(source):
+        return ()
+    if names_files(source):
+        return find_local_files(source, root)
+    _, _, database = source.partition(":///")  # three slashes: no host, so a file
+    return (root / database.partition("?")[0],) if database else ()
 
 
 def open_tables(settings: DataSettings, root: Path) -> Table:

@@ -75,6 +75,12 @@ def find_data_files(source: str, root: Path) -> tuple[DataFile, ...]:
     return files
 
 
+def find_local_files(source: str, root: Path) -> tuple[Path, ...]:
+    """The files of a source that are on this machine; none where nothing is there."""
+    system, path = _locate(source, root)
+    return tuple(Path(info.path) for info in _matching(system, path)) if isinstance(system, fs.LocalFileSystem) else ()
+
+
 def _locate(source: str, root: Path) -> tuple["FileSystem", str]:
     if "://" not in source:
         return fs.LocalFileSystem(), str((root / Path(source).expanduser()).absolute())
