@@ -97,6 +97,16 @@ def check_cost(cost: float) -> float:
     return cost
 
 
+def look_back(arguments: argparse.Namespace, settings: "Settings") -> dict[str, Any]:
+    """What was asked of the past: what alarms to expect, or what each policy would have done."""
+    if not arguments.calibrate:
+        return {"replay": compare_policies(arguments, settings)}
+    from evergreen.replay.calibration import calibrate
+
+    past = settings, arguments.block, arguments.label_delay
+    return {"calibration": calibrate(*past, folder=settings.path(settings.reports.folder) / CACHE)}
+
+
 class Clock:
     """Says how far a long work is, and how long it will still take if it goes on like this."""
 
@@ -120,13 +130,11 @@ def body(arguments: argparse.Namespace) -> int:
         inputs = utils.config_of(arguments), *local_files(settings.data, settings.root)
         utils.refuse_overwriting(arguments.html, inputs)
     document = utils.begin_document(utils.new_run(now), now)
-    if arguments.calibrate:
-        from evergreen.replay.calibration import calibrate
-
-        past_settings = settings, arguments.block, arguments.label_delay
-        document["calibration"] = calibrate(*past_settings, folder=settings.path(settings.reports.folder) / CACHE)
-    else:
-        document["replay"] = compare_policies(arguments, settings)
+    try:
+        document |= look_back(arguments, settings)
+    except KeyboardInterrupt:
+        logger.warning("Fitted models are kept: the same command goes on where it was.")
+        raise
     document["seconds"] = round(time.perf_counter() - started, 3)
     if arguments.html:
         from evergreen.files import write_atomic

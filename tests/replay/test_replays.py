@@ -142,6 +142,33 @@ def test_an_interrupted_replay_goes_on_where_it_was_and_nothing_is_fitted_twice(
     assert facts(replayed(config, folder)) == facts(whole)
 
 
+@pytest.mark.parametrize("words", [[], ["--calibrate"]])
+def test_after_ctrl_c_one_is_told_that_nothing_is_lost(tmp_path, capsys, monkeypatch, words):
+    def interrupt(job):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(libraries, "fit", interrupt)
+    config = project(tmp_path)
+    assert command.main(["--config", str(config), "--block", str(BLOCK), "--jobs", "1", *words]) == 130
+    said = capsys.readouterr().err
+    assert "Fitted models are kept: the same command goes on where it was." in said
+    assert "Interrupted" in said.splitlines()[-1]
+
+
+def test_the_log_tells_early_what_is_being_done(small, capsys):
+    config, _ = small
+    words = ["--config", str(config), "--block", "300", "--jobs", "1"]
+    assert command.main([*words, "--policy", "never"]) == 0
+    played = capsys.readouterr().err
+    assert "looking for the first block that a model can be trained for, from block 1 on" in played
+    assert "the first model answers from block 1 on" in played
+    assert command.main([*words, "--calibrate"]) == 0
+    calibrated = capsys.readouterr().err
+    assert "1,800 rows in 6 blocks" in calibrated
+    assert "judged 1 of 2 stretches" in calibrated
+    assert "looking for the smallest shifts" in calibrated
+
+
 def test_two_processes_find_what_one_finds(small, tmp_path):
     config, folder = small
     assert facts(replayed(config, tmp_path / "other", jobs=2)) == facts(replayed(config, folder))

@@ -1,5 +1,6 @@
 """What a user's own past says about her settings: how often each would have cried wolf, and what it would have seen."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from evergreen.replay.quiet import Stretch, batch_of, contract_of, find_stretche
 from evergreen.replay.smallest_shifts import SmallestShift, find_smallest_shifts
 from evergreen.settings import DriftSettings, Settings
 
+logger = logging.getLogger(__name__)
 MONTH = np.timedelta64(30, "D")
 MAX_SHIFTED = 20  # blocks in which shifts are looked for: more would sharpen little and take long
 
@@ -69,11 +71,15 @@ def calibrate(settings: Settings, block: str, label_delay: str, *, folder: Path)
     that can't be judged for want of labels is used too, and counted apart.
     """
     past = read_past(settings, block, label_delay, needs_target=False)
+    logger.info("%s: %s rows in %s blocks", past.name, f"{past.edges[-1]:,}", past.blocks)
     stretches = find_stretches(settings, past, folder)
     used = [stretch for stretch in stretches if stretch.used]
+    logger.info("comparing %s with what came before them", counted(sum(len(each.after) for each in used), "block"))
     cases = [case for stretch in used for case in _cases(settings, Library(folder, past), stretch)]
     per, runs = _rhythm(past)
     alarms = [_count(setting, cases, settings.drift, per_runs=runs) for setting in SETTINGS]
+    logger.info("looking for the smallest shifts that would be seen")
+    shifts = _shifts(settings, past, used)
     outcomes = any(case.predictions for case in cases)
     found = {
         "source": past.name,
@@ -86,7 +92,7 @@ def calibrate(settings: Settings, block: str, label_delay: str, *, folder: Path)
         "not_judged": sum(stretch.quiet is None for stretch in stretches),
         "too_small": sum(_too_small(case, settings.drift) for case in cases),
         "settings": alarms,
-        "shifts": [asdict(shift) for shift in _shifts(settings, past, used)],
+        "shifts": [asdict(shift) for shift in shifts],
     }
     return found | {"sentences": _sentences(past, stretches, found, settings.drift.min_rows)}
 

@@ -1,5 +1,6 @@
 """Quiet stretches of a past: the model trained before did not become worse there, so any alarm is a false one."""
 
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from evergreen.settings import Settings
 from evergreen.training.fitting import FitJob, job_for
 from evergreen.verdicts import shows_loss
 
+logger = logging.getLogger(__name__)
 LENGTH = 10  # blocks of a reference, and as many that follow: enough of both to be judged, short enough to be quiet
 LEARNED = 0.8  # of a reference; the rest tells what the model is worth
 
@@ -56,7 +58,11 @@ def find_stretches(settings: Settings, past: Past, folder: Path) -> tuple[Stretc
     stretches = [Stretch(range(start, start + length), range(start + length, start + 2 * length)) for start in starts]
     if not past.task:
         return tuple(stretches)
-    return tuple(_judge(settings, Library(folder, past), each) for each in stretches)
+    judged = []
+    for number, stretch in enumerate(stretches, 1):
+        judged.append(_judge(settings, Library(folder, past), stretch))
+        logger.info("judged %s of %s stretches", number, len(stretches), extra={"step": (number, len(stretches))})
+    return tuple(judged)
 
 
 def batch_of(past: Past, blocks: range) -> Batch:

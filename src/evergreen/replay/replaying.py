@@ -28,6 +28,7 @@ WARM_UP = 0.1  # of the blocks teach the first model, if the settings name no sh
 GROUP = 4  # blocks whose models are fitted in one go: few enough to share the work evenly
 
 Progress = Callable[[int, int], None]
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -97,8 +98,11 @@ def replay(
     """
     library = Library(folder, past)
     plain = settings_of_play(settings, past, {})
+    warm_up = _warm_up(settings, past)
+    logger.info("looking for the first block that a model can be trained for, from block %s on", warm_up)
     with quietly_alone():
-        first, opening = find_opening(plain, library, _warm_up(settings, past), run_night)
+        first, opening = find_opening(plain, library, warm_up, run_night)
+    logger.info("the first model answers from block %s on; the policies are played", first)
     plays, models = _play_all(settings, plain, library, policies, first, run_night, jobs, progress)
     models[first] = opening
     for policy in policies:
