@@ -77,6 +77,15 @@ def test_a_stretch_without_labels_is_not_called_quiet_in_words_json_or_page(tmp_
         assert "1 could not be judged for want of labels" in " ".join(shown.split())
 
 
+def test_where_no_stretch_was_judged_quiet_no_alarm_is_called_false(tmp_path, capsys):
+    frame = world(2400)
+    frame.loc[800:, "y"] = None
+    document, said = calibrated(capsys, tmp_path, frame, "200")
+    assert (document["calibration"]["quiet"], document["calibration"]["not_judged"]) == (0, 2)
+    assert "nobody can tell which of these alarms are false" in said
+    assert "false alarms per" not in said
+
+
 def test_without_any_labels_no_stretch_is_called_quiet(tmp_path, capsys):
     document, said = calibrated(capsys, tmp_path, world(1200), "120", target="")
     assert "because there are no labels" in said

@@ -226,12 +226,15 @@ def _sentences(past: Past, stretches: Sequence[Stretch], found: Mapping[str, Any
     own, bare = found["settings"][0], found["settings"][-1]
     if own["expected"] is None:
         return told
+    alarms = "alarms" if past.task and not found["quiet"] else "false alarms"
     told.append(
-        f"As configured, expect {own['expected']:.3g} false alarms per {found['per']} ({own['alarms']} in "
+        f"As configured, expect {own['expected']:.3g} {alarms} per {found['per']} ({own['alarms']} in "
         f"{counted(own['runs'], 'run')}, which rules out more than {own['at_most']:.3g}); the bare rules of "
         f"tutorials give {bare['expected']:.3g}."
     )
-    if past.task and found["not_judged"]:
+    if past.task and not found["quiet"]:
+        told.append("No stretch was judged to be quiet, so nobody can tell which of these alarms are false.")
+    elif past.task and found["not_judged"]:
         told.append("Where a model could not be judged an alarm may be a true one, so these figures may be too high.")
     return told + _about_blind_columns(found["shifts"])
 
@@ -242,7 +245,7 @@ def _about_stretches(past: Past, stretches: Sequence[Stretch], found: Mapping[st
     if past.task:
         quiet = f"{found['quiet']} of {of} were quiet (the model trained before did not become worse)"
         late = f", {found['not_judged']} could not be judged for want of labels" if found["not_judged"] else ""
-        chosen = f"{quiet}{late}; each block of {'both' if late else 'them'}"
+        chosen = f"{quiet}{late}; each block of these"
     else:
         chosen = f"all of {of} were used, because there are no labels that tell which were quiet; each block"
     outcomes = "features, their relations, answers and outcomes"

@@ -80,8 +80,12 @@ def window_of(past: Past, blocks: range) -> Window:
 
 
 def contract_of(past: Past, blocks: range) -> Contract:
-    """What the rows of some blocks say a table is like."""
-    return infer_contract(past.before(past.blocks), past.settings, window_of(past, blocks))
+    """What the rows of some blocks say a table is like; without the target where no label of theirs is known."""
+    data, table = past.settings, past.before(past.blocks)
+    begin, end = int(past.edges[blocks.start]), min(int(past.edges[blocks.stop]), int(past.known[-1]))
+    if data.target and not past.batch.labelled[begin:end].any():
+        data = data.model_copy(update={"target": "", "exclude": (*data.exclude, data.target)})
+    return infer_contract(table, data, window_of(past, blocks))
 
 
 def held_rows(past: Past, memory: Memory, stretch: Stretch) -> slice:
