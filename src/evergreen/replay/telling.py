@@ -50,6 +50,7 @@ def _policy(outcome: Outcome, price: float, best: float | None) -> dict[str, Any
         "name": outcome.policy.name,
         "title": outcome.policy.title,
         "hindsight": outcome.hindsight,
+        "period": None if outcome.policy.watches else outcome.policy.period,
         "score": _number(_mean(outcome.scores)),
         "decisions": round(float(outcome.costs.sum()), 3),
         "retrains": len(outcome.retrained),

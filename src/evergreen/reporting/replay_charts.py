@@ -7,9 +7,10 @@ from typing import Any
 
 from markupsafe import Markup
 
-from evergreen.reporting import charts, figures
+from evergreen.reporting import charts, figures, words
 
 WIDTH, HEIGHT, LEFT, BASE = 720, 132, 44, 88
+BAR, THICK = 80, 8
 SMOOTH = 5  # blocks: a single block is judged by few rows
 
 
@@ -53,7 +54,7 @@ def score_panel(
     body += charts._text(LEFT, HEIGHT - 6, _when(replay["starts"][0]), "tick") + charts._text(
         WIDTH - 8, HEIGHT - 6, _when(replay["starts"][-1]), "tick", "end"
     )
-    score = f"mean {replay['metric']} {figures.score(policy['score'])}"
+    score = f"mean {words.metric(replay['metric'])} {figures.score(policy['score'])}"
     label = f"{policy['title']}: {score}, {figures.counted(policy['retrains'], 'retraining')}"
     return charts._svg(WIDTH, HEIGHT, label, body, "wide")
 
@@ -114,9 +115,8 @@ def ticks(span: tuple[float, float]) -> list[float]:
 
 def cost_bar(policy: Mapping[str, Any], most: float) -> Markup:
     """What a policy cost as a bar: decisions, and in another shade its retrainings."""
-    decisions = 200 * policy["decisions"] / (most or 1.0)
-    whole = 200 * policy["cost"] / (most or 1.0)
-    body = f'<rect width="{whole:.1f}" height="10" class="ref-area"/>'
-    body += f'<rect width="{decisions:.1f}" height="10" class="fill"/>'
+    decisions, whole = (BAR * policy[part] / (most or 1.0) for part in ("decisions", "cost"))
+    body = f'<rect width="{whole:.1f}" height="{THICK}" class="ref-area"/>'
+    body += f'<rect width="{decisions:.1f}" height="{THICK}" class="fill"/>'
     label = f"{policy['decisions']:,.0f} by decisions, {policy['cost'] - policy['decisions']:,.0f} by retrainings"
-    return charts._svg(200, 10, label, body, "bar")
+    return charts._svg(BAR, THICK, label, body, "bar")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from evergreen.reporting import figures, replay_charts, replay_text
+from evergreen.reporting import figures, replay_charts, replay_text, words
 from evergreen.reporting.documents import showable
 from evergreen.reporting.html import render_page
 
@@ -23,7 +23,7 @@ def render_html(document: Mapping[str, Any]) -> str:
 def _replay_parts(replay: Mapping[str, Any] | None) -> dict[str, Any] | None:
     if not replay:
         return None
-    policies = replay["policies"]
+    policies = replay_text.told_once(replay["policies"])
     head, rows = replay_text.policy_table(replay)
     never = next((each for each in policies if each["name"] == "never"), None)
     span, most = replay_charts.common_span(policies), max(each["cost"] for each in policies)
@@ -34,7 +34,7 @@ def _replay_parts(replay: Mapping[str, Any] | None) -> dict[str, Any] | None:
         "head": head,
         "rows": [(each, row, replay_charts.cost_bar(each, most)) for each, row in zip(policies, rows, strict=True)],
         "panels": [(each["title"], replay_charts.score_panel(each, never, span, replay)) for each in policies],
-        "metric": replay["metric"],
+        "metric": words.metric(replay["metric"]),
     }
 
 

@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from evergreen.reporting import figures
+from evergreen.reporting import figures, words
 from evergreen.reporting.documents import showable
 
 WIDTH = 100
@@ -42,9 +42,20 @@ def describe(replay: Mapping[str, Any]) -> str:
     )
 
 
+def told_once(policies: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The policies; where the fixed period that hindsight would have chosen was played, it says so of itself."""
+    best = next((each for each in policies if each["hindsight"]), None)
+    played = [each for each in policies if not each["hindsight"]]
+    if best is None or best["period"] not in [each["period"] for each in played]:
+        return list(policies)
+    said = ": best fixed period in hindsight"
+    return [{**each, "title": each["title"] + said * (each["period"] == best["period"])} for each in played]
+
+
 def policy_table(replay: Mapping[str, Any]) -> tuple[Row, Sequence[Row]]:
     """Head and rows, the cheapest policy first."""
-    head = ("policy", replay["metric"], "retrains", "deployed", "false alarms", "in shadow", "cost", "ratio")
+    metric = words.metric(replay["metric"])
+    head = ("policy", metric, "retrains", "deployed", "false alarms", "in shadow", "cost", "ratio")
     rows = [
         (
             each["title"],
@@ -56,7 +67,7 @@ def policy_table(replay: Mapping[str, Any]) -> tuple[Row, Sequence[Row]]:
             f"{each['cost']:,.0f}",
             "" if each["ratio"] is None else f"{each['ratio']:.3f}",
         )
-        for each in replay["policies"]
+        for each in told_once(replay["policies"])
     ]
     return head, rows
 
