@@ -117,3 +117,16 @@ def test_a_value_with_a_bin_of_its_own_is_named_and_nothing_is_where_nothing_mov
     assert measure_column("x", columns[0], negative.columns["x"]).mover.startswith(
         "values below 0: 0.0% before, 100.0%"
     )
+
+
+def test_a_flag_is_told_by_true_and_false():
+    flags = [pa.array(np.arange(1000) % 10 < share) for share in (3, 6)]
+    reference = profile_arrays({"x": flags[0]}, {"x": "boolean"})
+    current = profile_arrays({"x": flags[1]}, {"x": "boolean"}, against=reference)
+    columns = reference.columns["x"], current.columns["x"]
+    assert describe_move(*columns)["gained"] == [{"label": "true", "reference": 0.3, "current": 0.6}]
+    measured = measure_column("x", *columns)
+    assert measured.mover == "'true': 30.0% before, 60.0% now" and set(measured.distribution["labels"]) == {
+        "true",
+        "false",
+    }

@@ -199,6 +199,7 @@ def _category_facts(reference: CategoryProfile, current: CategoryProfile) -> dic
     p, q = f / f.sum(), g / g.sum()
     most = int(np.abs(p - q).argmax())
     new = "" if f[most] else " (new)"
+    labels = shown_labels(reference, labels)
     return {
         "statistics": {"group": distances.moved_share(f, g)} | _shape_statistics(pooled, pooled),
         "p_values": distances.groups_p_value(f, g),
@@ -206,6 +207,12 @@ def _category_facts(reference: CategoryProfile, current: CategoryProfile) -> dic
         "discrete": True,
         "distribution": _shown_labels(labels, p, q),
     }
+
+
+def shown_labels(column: CategoryProfile, labels: list[str]) -> list[str]:
+    """Labels for people: those of a boolean are counted as 0 and 1."""
+    words = {"0": "false", "1": "true"} if column.kind == "boolean" else {}
+    return [words.get(label, label) for label in labels]
 
 
 def align_labels(reference: CategoryProfile, current: CategoryProfile) -> tuple[list[str], np.ndarray, np.ndarray]:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from evergreen.drift.measures import align_labels, distribution_curve
+from evergreen.drift.measures import align_labels, distribution_curve, shown_labels
 from evergreen.drift.summaries import CategoryProfile, ColumnProfile, NumberProfile
 
 Label = dict[str, Any]
@@ -56,6 +56,7 @@ def _moved_labels(reference: ColumnProfile, current: ColumnProfile) -> tuple[lis
         return [], []
     labels, f, g = align_labels(reference, current)
     before, now = f / f.sum(), g / g.sum()
+    labels = shown_labels(reference, labels)
     change = now - before
     order = sorted(range(len(labels)), key=lambda place: (-change[place], labels[place]))
     gained = [place for place in order if change[place] >= LEAST]
