@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from detect_drift import check_data_drift, check_model_performance_drift, main
-from evergreen.errors import DataError
+from evergreen.errors import DataError, UsageError
 from evergreen.settings import DriftSettings, Settings
 
 SRC = Path(__file__).parent.parent / "src"
@@ -173,6 +173,23 @@ def test_missing_extra_and_broken_columns_are_told_and_the_rest_is_judged():
     findings = {(finding.column, finding.finding, finding.blocking) for finding in report.quality}
     wanted = {("plan", "incomparable", True), ("age", "incomparable", True), ("new", "extra_column", False)}
     assert findings == wanted | {("income", "out_of_range", False)}
+
+
+def test_one_odd_column_of_a_frame_hides_none_of_the_others():
+    odd = pd.Series([1, "a", 2**70] * 1000, dtype=object)
+    report = check_data_drift(customers(3000, 1).assign(odd=odd), customers(1500, 3, 0.5).assign(odd=odd[:1500]))
+    assert report.drifted == ("income",)
+    assert {column.name: column.kind for column in report.columns}["odd"] == "category"
+
+
+def test_arrays_and_frames_without_rows_are_refused_in_words():
+    with pytest.raises(
+        UsageError, match=r"reference: expected a pandas DataFrame, an Arrow table, or the path .* ndarray"
+    ):
+        check_data_drift(np.zeros((500, 2)), np.zeros((500, 2)))
+    empty = customers(10, 1).iloc[:0]
+    with pytest.raises(DataError, match=r"reference: the table has columns \(.*\) but no rows"):
+        check_data_drift(empty, empty)
 
 
 def test_tables_without_a_common_column_are_refused():

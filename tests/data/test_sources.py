@@ -332,7 +332,7 @@ def arrow():
 def twins():
     return pd.DataFrame([[1, 2]], columns=["a", "a"])
 def mixed():
-    return pd.DataFrame({"a": [1, "x"]})
+    return pd.DataFrame({"a": [1, "x"], "b": [1.5, 2.5]})
 def nothing():
     return None
 """
@@ -345,13 +345,63 @@ def test_a_function_of_the_user_gives_a_table(tmp_path):
     assert content_of(open_table(f"{source}:arrow", DataSettings(), tmp_path)) == {"a": [1]}
     refuse(f"{source}:nothing", tmp_path, DataError, "returned NoneType; expected a pandas DataFrame or an Arrow table")
     refuse(f"{source}:twins", tmp_path, DataError, "names appear more than once: a")
-    refuse(f"{source}:mixed", tmp_path, DataError, "column a with type object")
+    assert content_of(open_table(f"{source}:mixed", DataSettings(), tmp_path)) == {"a": ["1", "x"], "b": [1.5, 2.5]}
     refuse(f"{source}:gone", tmp_path, UsageError, "has no 'gone'")
     refuse("no_such_module:f", tmp_path, UsageError, "can't import no_such_module .* has to be installed, or lie in")
 
 
 def test_a_frame_in_memory_is_a_table():
     assert types_of(table_of(FRAME, "rows"))["when"] == "timestamp[us]"
+
+
+def objects(*values):
+    return pd.Series(values, dtype=object)
+
+
+@pytest.mark.parametrize(
+    ("odd", "words"),
+    [
+        (objects(1, "a", None), ["1", "a", None]),
+        (objects(2**70, 1, None), ["1180591620717411303424", "1", None]),
+        (pd.Series([1j, 2j, 0]), ["1j", "2j", "0j"]),
+        (objects([1], "a", None), ["[1]", "a", None]),
+        (objects("\udc80", "b", None), ["?", "b", None]),
+        (pd.Series(pd.Categorical([1, "a", None])), ["1", "a", None]),
+        (pd.Series(pd.arrays.SparseArray([0.0, 1.0, np.nan])), [0.0, 1.0, None]),
+    ],
+    ids=["mixed", "beyond 64 bits", "complex", "lists and words", "surrogate", "mixed categories", "sparse"],
+)
+def test_a_column_that_arrow_has_no_type_for_hides_none_of_the_others(odd, words):
+    frame = pd.DataFrame({"before": [1.0, 2.0, 3.0], "odd": odd, "after": ["x", "y", "z"]})
+    wanted = {"before": [1.0, 2.0, 3.0], "odd": words, "after": ["x", "y", "z"]}
+    assert content_of(table_of(frame, "rows")) == wanted
+
+
+def test_what_is_in_memory_and_no_table_is_refused_in_words():
+    with pytest.raises(
+        UsageError, match=r"^rows: expected a pandas DataFrame, an Arrow table, .* found ndarray\. An array"
+    ):
+        table_of(np.zeros((3, 2)), "rows")
+    with pytest.raises(DataError, match=r"^rows: the table has columns \(when, number, .*\) but no rows\.$"):
+        table_of(FRAME.iloc[:0], "rows")
+    with pytest.raises(DataError, match="names appear more than once: a"):
+        table_of(pa.table([pa.array([1]), pa.array([2])], names=["a", "a"]), "rows")
+
+
+def test_an_index_without_a_name_that_pandas_wrote_is_no_column(tmp_path):
+    kept = FRAME[FRAME["count"] % 5 < 2]
+    kept.to_parquet(tmp_path / "kept.parquet")
+    assert "__index_level_0__" in pq.read_schema(tmp_path / "kept.parquet").names
+    pyarrow.feather.write_feather(pa.Table.from_pandas(kept), tmp_path / "kept.feather")
+    tables = [open_table(name, DataSettings(), tmp_path) for name in ("kept.parquet", "kept.feather")]
+    for table in (*tables, table_of(pa.Table.from_pandas(kept), "rows")):
+        assert list(table.types) == list(FRAME)
+        assert values_of(table, "count") == kept["count"].tolist()
+
+
+def test_an_index_with_a_name_is_a_column_like_others(tmp_path):
+    FRAME.set_index("when").to_parquet(tmp_path / "t.parquet")
+    assert open_table("t.parquet", DataSettings(time="when"), tmp_path).types.keys() == set(FRAME)
 
 
 def test_files_are_opened_and_read_without_pandas(tmp_path):

@@ -22,6 +22,7 @@ from evergreen.data.formats.chunks import PIECE_ROWS, TIME, Chunks, align, check
 from evergreen.data.formats.missing import clean, has_numbers
 from evergreen.data.formats.places import DataFile, find_data_files, find_local_files
 from evergreen.data.formats.times import parse_times
+from evergreen.data.frames import to_table
 from evergreen.errors import DataError, UsageError
 from evergreen.masking import shown_source
 from evergreen.settings import DataSettings
@@ -235,14 +236,16 @@ def open_table(source: str, settings: DataSettings, root: Path) -> Table:
     `module:function` returning a pandas DataFrame or Arrow table. Raises `DataError` for what is not
     there or can't be read exactly, `UsageError` for settings that can't be followed.
     """
-    name, chunks = _open_chunks(source.strip(), settings, root)
+    return _as_table(*_open_chunks(source.strip(), settings, root), settings)
+
+
+def _as_table(name: str, chunks: Chunks, settings: DataSettings) -> Table:
     rows = sum(chunks.sizes)
     if rows == 0:
         raise DataError(f"{name}: the table has columns ({', '.join(chunks.types)}) but no rows.")
-    time = settings.time
-    if time:
+    if settings.time:
         chunks = _with_times(name, chunks, settings)
-    return Table(name, chunks.types, rows, time, chunks, settings.missing)
+    return Table(name, chunks.types, rows, settings.time, chunks, settings.missing)
 
 
 def names_files(source: str) -> bool:
@@ -353,26 +356,28 @@ def _with_times(name: str, chunks: Chunks, settings: DataSettings) -> Chunks:
 
 def table_of(data: "pd.DataFrame | pa.Table", name: str, settings: DataSettings | None = None) -> Table:
     """A pandas frame or Arrow table in memory as a table, with the time column of the settings."""
-    settings = settings or DataSettings()
-    chunks = from_tables([data if isinstance(data, pa.Table) else _from_frame(name, data)])
-    if settings.time:
-        chunks = _with_times(name, chunks, settings)
-    return Table(name, chunks.types, len(data), settings.time, chunks, settings.missing)
+    if not _in_memory(data):
+        raise UsageError(
+            f"{name}: expected a pandas DataFrame, an Arrow table, or the path or address of a table, found "
+            f"{type(data).__name__}. An array becomes a table by pandas.DataFrame(array, columns=[...])."
+        )
+    return _as_table(name, _from_memory(data, name), settings or DataSettings())
 
 
 def _call_function(source: str, root: Path) -> Chunks:
     result = find_by_name(source, root, setting="source")()
-    if type(result).__name__ == "DataFrame" and hasattr(result, "columns"):
-        result = _from_frame(source, result)
-    if not isinstance(result, pa.Table):
+    if not _in_memory(result):
         raise DataError(f"{source}: returned {type(result).__name__}; expected a pandas DataFrame or an Arrow table.")
-    check_names(source, result.column_names)
-    return from_tables([result])
+    return _from_memory(result, source)
 
 
-def _from_frame(source: str, frame: "pd.DataFrame") -> pa.Table:
-    check_names(source, [str(name) for name in frame.columns])
-    try:
-        return pa.Table.from_pandas(frame, preserve_index=False)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise DataError(f"{source}: {'; '.join(map(str, error.args))}.") from None
+def _in_memory(data: object) -> bool:
+    """Whether this is a pandas frame or an Arrow table; told by its name, as pandas takes long to import."""
+    return isinstance(data, pa.Table) or (type(data).__name__ == "DataFrame" and hasattr(data, "iloc"))
+
+
+def _from_memory(data: "pd.DataFrame | pa.Table", name: str) -> Chunks:
+    if not isinstance(data, pa.Table):
+        data = to_table(data, name)
+    check_names(name, data.column_names)
+    return from_tables([data])

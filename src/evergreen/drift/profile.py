@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from evergreen.data.frames import to_arrow
 from evergreen.drift.counting import to_values
 from evergreen.drift.passes import Pass, count_column, count_columns, count_cores
 from evergreen.drift.relations import (
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
     from evergreen.data.sources import Table, Window
 
-__all__ = ["BareProfile", "CategoryProfile", "NumberProfile", "Profile", "merge", "profile_table"]
+__all__ = ["BareProfile", "CategoryProfile", "NumberProfile", "Profile", "merge", "profile_table", "to_arrow"]
 
 
 @dataclass(frozen=True)
@@ -150,15 +151,6 @@ def relate_frame(profile: Profile, frame: "pd.DataFrame", importances: Mapping[s
     arrays = {name: to_arrow(frame[name].iloc[rows]) for name in choose_columns(list(numbers), importances)}
     samples = {name: to_values(array).astype(np.float64) for name, array in arrays.items()}
     return _relate(profile, samples, weight, None, importances)
-
-
-def to_arrow(values: "pd.Series") -> pa.Array:
-    """A pandas column as one arrow array; values of mixed types become text."""
-    try:
-        array = pa.Array.from_pandas(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
-        array = pa.Array.from_pandas(values.map(str, na_action="ignore").astype(object))
-    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 
 
 def merge(one: Profile, other: Profile) -> Profile:

@@ -59,6 +59,17 @@ def common_type(found: pa.DataType) -> pa.DataType:
     return pa.string() if is_text(found) else found
 
 
+def types_of(schema: pa.Schema) -> dict[str, pa.DataType]:
+    """The columns of a stored table with their common types; an index without a name that pandas wrote is none.
+
+    Such an index numbers rows. It is there or not with the way a frame was made, so two tables may differ in it.
+    """
+    unnamed = [name for name in schema.names if name.startswith("__index_level_")]
+    index = (schema.pandas_metadata or {}).get("index_columns", []) if unnamed else []
+    left_out = {name for name in unnamed if name in index}
+    return {field.name: common_type(field.type) for field in schema if field.name not in left_out}
+
+
 def is_text(found: pa.DataType) -> bool:
     """Whether values are text, however long."""
     return bool(pa.types.is_string(found) or pa.types.is_large_string(found) or pa.types.is_string_view(found))
@@ -80,8 +91,7 @@ def to_common(column: pa.ChunkedArray, name: str, wanted: pa.DataType) -> pa.Chu
 
 def from_tables(tables: Sequence[pa.Table | pa.RecordBatch]) -> Chunks:
     """Chunks of tables of one schema that are in memory, or mapped into it."""
-    schema = tables[0].schema
-    types = {field.name: common_type(field.type) for field in schema}
+    types = types_of(tables[0].schema)
 
     def chosen(index: int, columns: Sequence[str]) -> pa.Table:
         part = tables[index].select(list(columns))

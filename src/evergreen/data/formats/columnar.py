@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pyarrow as pa
 import pyarrow.parquet
 
-from evergreen.data.formats.chunks import PIECE_ROWS, Chunks, Stream, check_names, common_type, in_types, join_chunks
+from evergreen.data.formats.chunks import PIECE_ROWS, Chunks, Stream, check_names, in_types, join_chunks, types_of
 from evergreen.data.formats.places import DataFile
 from evergreen.errors import DataError
 
@@ -35,7 +35,7 @@ def _open_one_parquet(file: DataFile) -> Chunks:
         metadata = pa.parquet.read_metadata(opened)
         schema = metadata.schema.to_arrow_schema()
     check_names(file.name, schema.names)
-    types = {field.name: common_type(field.type) for field in schema}
+    types = types_of(schema)
     chunks, sizes = _join_groups([metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)])
     mine = threading.local()
 
@@ -84,7 +84,7 @@ def _open_one_feather(file: DataFile) -> Chunks:
         schema = reader.schema
         sizes = [reader.get_batch(index).num_rows for index in range(reader.num_record_batches)]
     check_names(file.name, schema.names)
-    types = {field.name: common_type(field.type) for field in schema}
+    types = types_of(schema)
     filled = [index for index, rows in enumerate(sizes) if rows]
 
     def read_stored(index: int, columns: Sequence[str]) -> pa.Table:
