@@ -558,6 +558,23 @@ def test_labels_of_any_type_match_the_model(model, as_type):
     assert check_model_performance_drift(model, X, labels, 0.90).current == pytest.approx(0.9, abs=0.03)
 
 
+@pytest.mark.parametrize(
+    ("shares", "words"),
+    [
+        ((90, 0.05), "baseline_accuracy: expected a share between 0 and 1, found 90; give 0.9 for 90 %."),
+        ((-0.1, 0.05), "baseline_accuracy: expected a share between 0 and 1, found -0.1; give 0.05 for 5 %."),
+        (("0.9", 0.05), "baseline_accuracy: expected a share between 0 and 1, found '0.9'; give 0.05 for 5 %."),
+        ((float("nan"), 0.05), "baseline_accuracy: expected a share between 0 and 1, found nan; give 0.05 for 5 %."),
+        ((0.9, 0), "threshold: expected a share between 0 and 1, found 0; give 0.05 for 5 %."),
+        ((0.9, 5), "threshold: expected a share between 0 and 1, found 5; give 0.05 for 5 %."),
+    ],
+)
+def test_a_baseline_or_threshold_that_is_no_share_is_refused_in_words(model, shares, words):
+    with pytest.raises(UsageError) as found:
+        check_model_performance_drift(model, *rows_for(model, 0.9), *shares)
+    assert str(found.value) == words
+
+
 def test_arrays_and_regressors_work_too():
     from sklearn.linear_model import LinearRegression
 

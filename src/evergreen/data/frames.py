@@ -34,7 +34,7 @@ def to_arrow(values: "pd.Series[Any]") -> pa.Array:
 def _convert(values: "pd.Series[Any]") -> pa.Array | pa.ChunkedArray:
     import pandas as pd
 
-    dense = values.sparse.to_dense() if isinstance(values.dtype, pd.SparseDtype) else values
+    dense = values.astype(values.dtype.subtype) if isinstance(values.dtype, pd.SparseDtype) else values
     try:
         return pa.Array.from_pandas(dense)
     except NO_ARROW_VALUES:

@@ -1,12 +1,15 @@
 """Has a model become worse than a score one knows? The verdict on performance for a notebook."""
 
+import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from evergreen.drift import performance_words as words
 from evergreen.drift.performance import judge_performance
+from evergreen.errors import UsageError
 from evergreen.scoring.metrics import exact_score
 from evergreen.scoring.predictions import predict
 from evergreen.settings import PerformanceSettings
@@ -48,7 +51,9 @@ def check_model_performance_drift(
         y_test: (n,) or (n, 1) labels of any type; none missing. With fewer than 50 nothing is judged.
         baseline_accuracy: the score the model had; accuracy for a classifier, R² for a regressor. How
             many rows it was measured on isn't known, so it counts as exact.
-        threshold: largest acceptable drop.
+        threshold: largest acceptable drop, above 0 and at most 1.
+
+    Raises `UsageError` for a baseline or a threshold that is no share, such as 90 for 90 %.
 
     >>> from sklearn.dummy import DummyClassifier
     >>> model = DummyClassifier(strategy="constant", constant=1).fit([[0], [0]], [0, 1])
@@ -57,6 +62,8 @@ def check_model_performance_drift(
     ('severe', True, 0.2)
     """
     task, metric = ("regression", "r2") if _predicts_numbers(model, X_test) else ("classification", "accuracy")
+    _check_share("baseline_accuracy", baseline_accuracy, -math.inf if task == "regression" else 0)
+    _check_share("threshold", threshold, math.ulp(0))
     settings = PerformanceSettings(metric=metric, max_drop=threshold, min_score="off")
     report = judge_performance(
         np.asarray(y_test).ravel(),
@@ -76,6 +83,16 @@ def check_model_performance_drift(
         report.drop_interval,
         report.labelled_rows,
         words.check_words(report, drifted),
+    )
+
+
+def _check_share(name: str, value: float, low: float) -> None:
+    """Raise `UsageError` for what is no number from `low` to 1."""
+    if isinstance(value, Real) and low <= value <= 1:
+        return
+    percent = value if isinstance(value, Real) and 1 < value <= 100 else 5
+    raise UsageError(
+        f"{name}: expected a share between 0 and 1, found {value!r}; give {percent / 100:g} for {percent:g} %."
     )
 
 
