@@ -356,6 +356,8 @@ def check_files(arguments: argparse.Namespace) -> "DriftReport":
     from evergreen.drift.tables import compare_tables
 
     settings = load(arguments.config, os.environ, tuple(arguments.set))
+    outputs, sources = [arguments.html, arguments.profile_out], [*arguments.reference, *arguments.current]
+    utils.keep_inputs(outputs, arguments, sources, Path.cwd())
     before, after = (open_data(sources, settings) for sources in (arguments.reference, arguments.current))
     return compare_tables(before, after, settings, arguments.target, profile_out=arguments.profile_out)
 
@@ -368,6 +370,7 @@ def save_reference(arguments: argparse.Namespace) -> int:
     from evergreen.drift.tables import profile_as_reference
 
     settings = load(arguments.config, os.environ, tuple(arguments.set))
+    utils.keep_inputs([arguments.profile_out], arguments, arguments.reference, Path.cwd())
     data = open_data(arguments.reference, settings)
     save_profile(data if isinstance(data, Profile) else profile_as_reference(data, settings), arguments.profile_out)
     return ExitCode.OK
@@ -379,6 +382,7 @@ def check_live_model(arguments: argparse.Namespace) -> "DriftReport":
     from evergreen.registry.store import Store
 
     settings = utils.settings_from(arguments)
+    utils.keep_inputs([arguments.html], arguments, settings.data.sources, settings.root)
     store = Store.of(settings)
     return detect(settings, store, open_tables(settings.data, settings.root)).report
 

@@ -124,11 +124,7 @@ def body(arguments: argparse.Namespace) -> int:
     """One replay: read, play, show."""
     started, now = time.perf_counter(), utils.now()
     settings = utils.settings_from(arguments)
-    if arguments.html:
-        from evergreen.data.sources import local_files
-
-        inputs = utils.config_of(arguments), *local_files(settings.data, settings.root)
-        utils.refuse_overwriting(arguments.html, inputs)
+    utils.keep_inputs([arguments.html], arguments, settings.data.sources, settings.root)
     document = utils.begin_document(utils.new_run(now), now)
     try:
         document |= look_back(arguments, settings)

@@ -79,10 +79,16 @@ def config_of(arguments: argparse.Namespace) -> Path:
     return arguments.config or PROJECT / "config.toml"
 
 
-def refuse_overwriting(out: Path, inputs: Iterable[Path]) -> None:
-    """Raise `UsageError` when a file to be written is one that the run reads, by whatever name."""
-    if out.exists() and any(path.exists() and out.samefile(path) for path in inputs):
-        raise UsageError(f"{out} is an input of this run, and would be lost: name another file.")
+def keep_inputs(
+    outputs: Iterable[Path | None], arguments: argparse.Namespace, sources: Iterable[str], root: Path
+) -> None:
+    """Raise `UsageError` when a file to be written is one that the run reads, by whatever name: rows, or settings."""
+    from evergreen.data.sources import local_files
+
+    inputs = [config_of(arguments), *(file for source in sources for file in local_files(source.strip(), root))]
+    for out in outputs:
+        if out and out.exists() and any(path.exists() and out.samefile(path) for path in inputs):
+            raise UsageError(f"{out} is an input of this run, and would be lost: name another file.")
 
 
 def now() -> datetime:

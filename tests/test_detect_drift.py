@@ -130,6 +130,38 @@ def test_the_html_report_is_written(files, capsys):
     assert "income" in page and page.lstrip().lower().startswith("<!doctype html>")
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--reference a.csv --current moved.csv --html moved.csv",
+        "--reference a.csv --current moved.csv --html ./a.csv",
+        "--reference a.csv --current m*.csv --html moved.csv",
+        "--reference folder --current moved.csv --html folder/b.csv",
+        "--reference a.csv --current moved.csv --html link.csv",
+        "--reference a.csv --current moved.csv --config shop.toml --html shop.toml",
+        "--reference a.csv --current moved.csv --profile-out moved.csv",
+        "--reference ref.json --current moved.csv --profile-out ref.json",
+        "--reference ref.json --profile-out ref.json",
+        "--reference a.csv --profile-out a.csv",
+        "--reference a.csv --current sqlite:///shop.db --set data.query=x --html shop.db",
+        "--config shop.toml --html a.csv",
+    ],
+)
+def test_no_output_is_written_over_an_input(files, capsys, monkeypatch, words):
+    monkeypatch.chdir(files)
+    assert main(["--reference", "a.csv", "--profile-out", "ref.json", "-q"]) == 0
+    (files / "folder").mkdir()
+    (files / "folder" / "b.csv").write_bytes((files / "a.csv").read_bytes())
+    (files / "link.csv").symlink_to("moved.csv")
+    (files / "shop.db").write_text("rows")
+    (files / "shop.toml").write_text('[data]\nsource = "a.csv"\n')
+    before = {path: path.read_bytes() for path in files.rglob("*") if path.is_file()}
+    assert main(words.split()) == 2
+    out = words.split()[-1].removeprefix("./")
+    assert f"{out} is an input of this run, and would be lost: name another file." in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in files.rglob("*") if path.is_file()} == before
+
+
 def test_in_github_actions_a_look_at_the_live_model_tells_the_steps_after_it(tmp_path, monkeypatch, files):
     from projects import make_project, world, write_table
 

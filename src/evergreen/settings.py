@@ -100,6 +100,11 @@ class DataSettings(Section):
             raise ValueError("'reference' and 'current' go together: set both or neither")
         return self
 
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """All that rows are read from."""
+        return tuple(filter(None, (self.source, self.reference, self.current)))
+
 
 class DriftRule(Section):
     """A statistic and threshold of the user's for the columns that match a pattern."""

@@ -461,14 +461,14 @@ def test_the_files_that_are_read_are_known_beforehand_wherever_settings_name_the
     for file in files:
         file.touch()
     one, below, last, base = files
-    assert local_files(DataSettings(source=" a.csv"), tmp_path) == (one,)
-    assert local_files(DataSettings(source=one.as_uri()), tmp_path) == (one,)
-    assert local_files(DataSettings(reference="rows", current="a.csv"), tmp_path) == (below, last, one)
-    assert local_files(DataSettings(source="rows/*.csv"), tmp_path) == (below, last)
-    assert local_files(DataSettings(source="sqlite:///d.db"), tmp_path) == (base,)
-    assert local_files(DataSettings(source=f"sqlite:///{base}"), tmp_path) == (base,)
+    assert local_files("a.csv", tmp_path) == (one,)
+    assert local_files(one.as_uri(), tmp_path) == (one,)
+    assert local_files("rows", tmp_path) == (below, last)
+    assert local_files("rows/*.csv", tmp_path) == (below, last)
+    assert local_files("sqlite:///d.db", tmp_path) == (base,)
+    assert local_files(f"sqlite:///{base}", tmp_path) == (base,)
 
 
 @pytest.mark.parametrize("source", ["", "house:load", "none.csv", "postgresql://host/base"])
 def test_a_source_that_is_no_file_here_names_none(tmp_path, source):
-    assert local_files(DataSettings(source=source), tmp_path) == ()
+    assert local_files(source, tmp_path) == ()

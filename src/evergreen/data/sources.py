@@ -258,14 +258,9 @@ def names_files(source: str) -> bool:
     return scheme not in DATABASES and not FUNCTION.fullmatch(source)
 
 
-def local_files(settings: DataSettings, root: Path) -> tuple[Path, ...]:
-    """The files of this machine that the tables of the settings are read from."""
-    sources = (source.strip() for source in (settings.source, settings.reference, settings.current))
-    return tuple(path for source in sources for path in _local_files(source, root))
-
-
-def _local_files(source: str, root: Path) -> tuple[Path, ...]:
-    if not source or FUNCTION.fullmatch(source):
+def local_files(source: str, root: Path) -> tuple[Path, ...]:
+    """The files of this machine that a source reads, by their names; none for a function, or what is elsewhere."""
+    if FUNCTION.fullmatch(source):
         return ()
     if names_files(source):
         return find_local_files(source, root)
