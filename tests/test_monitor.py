@@ -109,10 +109,15 @@ def test_the_result_fulfils_its_schema_and_the_reports_say_the_same(project, cap
 
 def test_a_dry_run_does_everything_and_changes_nothing(project, capsys, monkeypatch):
     monkeypatch.setenv("GITHUB_OUTPUT", str(project / "outputs"))
+    monkeypatch.setenv("EVERGREEN_ALERT_URLS", "json://localhost")
+    sent = []
+    monkeypatch.setattr("evergreen.reporting.alerts._notify", lambda *told: sent.append(told) is None)
     write_table(project, pd.concat([OLD, FLIPPED]))
     before = tree(project)
     code, document = run(monitor, capsys, project / "config.toml", "--dry-run")
     assert (code, document["deployed"], document["dry_run"]) == (0, True, True)
+    assert "would be live now, as version 2. Nothing was changed" in document["summary"]
+    assert not sent
     assert tree(project) == before
 
 

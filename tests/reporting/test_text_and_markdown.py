@@ -10,6 +10,7 @@ import report_samples as samples
 from rich.console import Console
 
 from evergreen.reporting.documents import showable
+from evergreen.reporting.html import render_html
 from evergreen.reporting.markdown import github_outputs, render_markdown
 from evergreen.reporting.paragraph import summarise
 from evergreen.reporting.text import print_rich, render_text
@@ -184,6 +185,70 @@ def test_a_dry_run_says_so_first_and_shows_no_report():
     text = render_text(samples.full() | {"dry_run": True, "report": "reports/latest.html"})
     assert text.startswith("DRY RUN, NOTHING WAS CHANGED  DATA DRIFT DETECTED!")
     assert "reports/latest.html" not in text
+
+
+def rolled_back():
+    return samples.quiet() | {"rolled_back": True, "deployed": False}
+
+
+@pytest.mark.parametrize(
+    ("document", "headline", "title_", "sentence"),
+    [
+        (
+            samples.full(),
+            "NEW MODEL WOULD BE DEPLOYED",
+            "a better one would be live",
+            "It would be live now, as version 8.",
+        ),
+        (samples.first_run(), "FIRST MODEL WOULD BE DEPLOYED", "first model would be live", "It would be live now"),
+        (
+            samples.waiting(),
+            "CHALLENGER WOULD WAIT FOR APPROVAL",
+            "would wait for approval",
+            "It would wait for approval",
+        ),
+        (
+            samples.rejected(),
+            "CHALLENGER WOULD BE REJECTED",
+            "challenger would not be let in",
+            "The champion stays live.",
+        ),
+        (
+            rolled_back(),
+            "WOULD ROLL BACK TO THE PREVIOUS MODEL",
+            "The previous model would be back",
+            "would be live again",
+        ),
+    ],
+    ids=["deployed", "first", "staged", "rejected", "rolled back"],
+)
+def test_a_dry_run_tells_what_would_have_been_done_and_claims_nothing(document, headline, title_, sentence):
+    shown = document | {"dry_run": True}
+    assert title_ in title(shown)
+    for form in (render_text(shown, width=10_000), render_markdown(shown), render_html(shown | {"history": None})):
+        assert headline in form and sentence in form
+        for claim in (
+            " is live",
+            "rollout.py",
+            "MODEL DEPLOYED",
+            "was rejected",
+            "not let in",
+            "ed back to",
+            "MODEL REJ",
+        ):
+            assert claim not in form
+        done = "stays live" not in sentence
+        assert ("Nothing was changed; without --dry-run it is done." in form.replace("\\", "")) == done
+
+
+def test_a_dry_run_calls_no_model_live_that_is_not():
+    shown = samples.full() | {"dry_run": True, "history": None}
+    assert re.search(r"^model +version 8 \(\w{12}\), would be live$", render_text(shown), re.MULTILINE)
+    assert "would be live\\: version 8" in render_markdown(shown)
+    page = render_html(shown)
+    assert "Would be live" in page and "Live now" not in page and "Live model" not in page
+    kept = samples.quiet() | {"dry_run": True}
+    assert "live since 2 Oct 2026" in render_text(kept) and "Live now" in render_html(kept)
 
 
 def test_a_failure_with_several_problems_says_all_of_them():

@@ -73,7 +73,7 @@ def _tone(headline: str) -> str:
     """Which look a headline gets: its shape and colour."""
     if headline.endswith("!"):
         return "drift"
-    if headline.startswith(("DRY RUN", "RETRAINING", "CHALLENGER", "FIRST MODEL REJECTED", "ROLLED BACK")):
+    if headline.startswith(("DRY RUN", "RETRAINING", "CHALLENGER", "ROLLED BACK", "WOULD")) or "REJECTED" in headline:
         return "watch"
     return "not_enough_evidence" if headline in ("NOT ENOUGH EVIDENCE", "NOTHING NEW") else "no_drift"
 
@@ -106,7 +106,8 @@ def _figures(shown: Document) -> list[dict[str, str]]:
     model = shown.get("model")
     if model and model.get("version") is not None:
         since = f"since {figures.day(model['since'])}" if model.get("since") else figures.short(model.get("digest"))
-        found.append(_figure("Live model", f"version {model['version']}", since))
+        live = ("Would be live", "") if words.would_change(shown) else ("Live model", since)
+        found.append(_figure(live[0], f"version {model['version']}", live[1]))
     return found
 
 
@@ -136,7 +137,10 @@ def _facts(shown: Document) -> list[tuple[str, list[tuple[str, str]]]]:
     facts = []
     if model := shown.get("model"):
         live = [("Version", str(model.get("version"))), ("Digest", figures.short(model.get("digest")))]
-        facts.append(("Live now", [*live, ("Since", figures.moment(model.get("since")))]))
+        if words.would_change(shown):
+            facts.append(("Would be live", live))
+        else:
+            facts.append(("Live now", [*live, ("Since", figures.moment(model.get("since")))]))
     for key, title in (("first_model", "First model"), ("training", "Challenger")):
         if training := shown.get(key):
             facts.append((title, _training_facts(training)))

@@ -170,7 +170,8 @@ def _model(shown: Document) -> Iterable[str]:
     model = shown.get("model")
     parts = [f"Run {shown['run']}" if shown.get("run") else ""]
     if model:
-        parts.append(f"live model: version {model.get('version')} ({figures.short(model.get('digest'))})")
+        live = "would be live" if words.would_change(shown) else "live model"
+        parts.append(f"{live}: version {model.get('version')} ({figures.short(model.get('digest'))})")
     if line := ", ".join(part for part in parts if part):
         yield f"<sub>{escape(line)}</sub>"
 

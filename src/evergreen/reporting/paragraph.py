@@ -15,7 +15,9 @@ from evergreen.reporting.words import (
     outcome_of,
     performance_of,
     performance_verdict,
+    told,
     with_status,
+    would_change,
 )
 
 
@@ -170,18 +172,18 @@ def _outcome_sentence(document: Document) -> str:
     version = (document.get("model") or {}).get("version")
     live = f", as version {version}" if version is not None else ""
     if document.get("rolled_back"):
-        return f"The earlier model did better on later labels and is live again{live}."
+        return f"The earlier model did better on later labels and {told(document, 'is', 'would be')} live again{live}."
     if outcome_of(document) == "staged":
-        return "It waits for approval; the champion stays live."
+        return f"It {told(document, 'waits', 'would wait')} for approval; the champion stays live."
     if is_rejected(document):
         return _rejection_sentence(document)
-    return f"It is live now{live}." if document.get("deployed") else ""
+    return f"It {told(document, 'is', 'would be')} live now{live}." if document.get("deployed") else ""
 
 
 def _rejection_sentence(document: Document) -> str:
     training = document.get("training")
     if not training:
-        return "It was not let in; no model is live."
+        return f"It {told(document, 'was not', 'would not be')} let in; no model is live."
     failed = any(not gate["passed"] for gate in training.get("gates") or [])
     reasons = (document.get("comparison") or {}).get("reasons") or ([] if failed else training.get("reasons")) or []
     why = " ".join(reasons[-1:]).removesuffix("The champion stays.").strip()
@@ -195,9 +197,13 @@ def _next_sentence(document: Document) -> str:
     decided, outcome = document.get("decision") or {}, outcome_of(document)
     version = (document.get("model") or {}).get("version")
     live = f"version {version} goes on answering" if version is not None else "no model is live"
+    if would_change(document):
+        live = "nothing was changed"
+    rehearsed = would_change(document) or (document.get("dry_run") and outcome == "staged")
     cases = [
         (document.get("failure"), f"Nothing was changed, {live}: mend the cause and run again."),
         (blocking_findings(document), f"Mend the data, or set the limit that is named; {live}."),
+        (rehearsed, "Nothing was changed; without --dry-run it is done."),
         (document.get("rolled_back"), "Nothing has to be done now; the next run looks at it with fresh eyes."),
         (outcome == "staged", "To let it in: python src/rollout.py promote."),
         (outcome == "deployed" and document.get("training"), "To take it back: python src/rollout.py rollback."),

@@ -199,6 +199,7 @@ def _ending_lines(shown: Document) -> Iterable[Line]:
         yield from (("deploy", reason) for reason in words.unsaid_reasons(shown))
     if model := shown.get("model"):
         since = f", live since {figures.moment(model['since'])}" if model.get("since") else ""
+        since = ", would be live" if words.would_change(shown) else since
         yield "model", f"version {model.get('version')} ({figures.short(model.get('digest'))}){since}"
     if watch := shown.get("watch"):
         yield "watch", f"the model before: {' '.join(watch.get('reasons') or [])}"

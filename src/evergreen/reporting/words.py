@@ -205,7 +205,30 @@ def headlines(document: Document) -> list[str]:
         (unsure, "NOT ENOUGH EVIDENCE"),
     ]
     found = [words for is_so, words in said if is_so] or ["NOTHING NEW"]
-    return ["DRY RUN, NOTHING WAS CHANGED", *found] if document.get("dry_run") else found
+    if not document.get("dry_run"):
+        return found
+    return ["DRY RUN, NOTHING WAS CHANGED", *(REHEARSED.get(words, words) for words in found)]
+
+
+# What a dry run says of a model, where another run says that it was done.
+REHEARSED = {
+    "ROLLED BACK TO THE PREVIOUS MODEL": "WOULD ROLL BACK TO THE PREVIOUS MODEL",
+    "NEW MODEL DEPLOYED": "NEW MODEL WOULD BE DEPLOYED",
+    "FIRST MODEL DEPLOYED": "FIRST MODEL WOULD BE DEPLOYED",
+    "CHALLENGER REJECTED": "CHALLENGER WOULD BE REJECTED",
+    "FIRST MODEL REJECTED": "FIRST MODEL WOULD BE REJECTED",
+    "CHALLENGER WAITS FOR APPROVAL": "CHALLENGER WOULD WAIT FOR APPROVAL",
+}
+
+
+def told(document: Document, done: str, rehearsed: str) -> str:
+    """What was done, or, in a dry run, what would have been."""
+    return rehearsed if document.get("dry_run") else done
+
+
+def would_change(document: Document) -> bool:
+    """Whether another model would be live now, had this not been a dry run; the document tells of that one."""
+    return bool(document.get("dry_run") and (document.get("deployed") or document.get("rolled_back")))
 
 
 def has_no_new_rows(document: Document) -> bool:
@@ -225,13 +248,14 @@ def title(document: Document) -> str:
     if document.get("failure"):
         return "The run failed"
     if document.get("rolled_back"):
-        return "Back to the previous model: it does better on later labels"
+        back = told(document, "Back to the previous model", "The previous model would be back")
+        return f"{back}: it does better on later labels"
     if blocking_findings(document):
         return "The data can't be trusted"
     if has_no_new_rows(document) and verdict == "not_enough_evidence":
         verdict = None
     if not verdict and not shows_loss(performance) and (outcome := outcome_of(document)):
-        return _trained_title(outcome, "first model" if document.get("first_model") else "new model")
+        return _trained_title(document, outcome)
     answers, outcomes = has_prediction_drift(document), has_target_drift(document)
     if (answers or outcomes) and not has_data_drift(document):
         if not shows_loss(performance):
@@ -240,9 +264,18 @@ def title(document: Document) -> str:
     return _diagnosis(verdict, performance) + _outcome_clause(document)
 
 
-def _trained_title(outcome: str, model: str) -> str:
-    ends = {"deployed": "is live", "staged": "waits for approval", "rejected": "was rejected"}
-    return f"The {model} {ends[outcome]}"
+def _trained_title(document: Document, outcome: str) -> str:
+    model = "first model" if document.get("first_model") else "new model"
+    return f"The {model} {_became(document)[outcome]}"
+
+
+def _became(document: Document) -> Mapping[str, str]:
+    """What became of a model that was trained, by its outcome."""
+    return {
+        "deployed": told(document, "is live", "would be live"),
+        "staged": told(document, "waits for approval", "would wait for approval"),
+        "rejected": told(document, "was rejected", "would be rejected"),
+    }
 
 
 def _diagnosis(verdict: str | None, performance: str | None) -> str:
@@ -261,8 +294,12 @@ def _outcome_clause(document: Document) -> str:
     if document.get("deployed"):
         better = document.get("comparison") and has_lost(document)
         first = document.get("first_model") and not is_new_live(document)
-        return "; a better one is live" if better else "; the first model is live" if first else "; a new model is live"
-    ends = {"rejected": "; the challenger was not let in", "staged": "; a challenger waits for approval"}
+        model = "a better one" if better else "the first model" if first else "a new model"
+        return f"; {model} {_became(document)['deployed']}"
+    ends = {
+        "rejected": f"; the challenger {told(document, 'was not', 'would not be')} let in",
+        "staged": f"; a challenger {_became(document)['staged']}",
+    }
     return ends.get(outcome_of(document) or "", "")
 
 
@@ -291,7 +328,7 @@ def slice_name(piece: Document) -> str:
 def deployment(document: Document) -> str:
     """What happened to the live model, in a few words."""
     if document.get("rolled_back"):
-        return "rolled back to the previous model"
-    said = {"deployed": "the new model is live", "staged": "the new model waits for approval"}
-    said["rejected"] = "the new model was rejected"
-    return said.get(outcome_of(document) or "", "nothing deployed")
+        return told(document, "rolled back to the previous model", "would roll back to the previous model")
+    if outcome := outcome_of(document):
+        return f"the new model {_became(document)[outcome]}"
+    return told(document, "nothing deployed", "nothing would be deployed")
