@@ -1,6 +1,7 @@
 """Where data has a rhythm, like is compared with like: a Saturday with Saturdays."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -181,10 +182,25 @@ def test_a_season_without_a_time_is_refused(tmp_path):
 
 def test_a_card_from_before_the_setting_is_compared_as_a_whole_and_that_is_told(caplog):
     rng = np.random.default_rng(8)
-    old = profile(rows_from(rng, 0, 28), DriftSettings())
+    old = replace(profile(rows_from(rng, 0, 28), DriftSettings()), source="training rows")
     now = profile(rows_from(rng, 28, 7), WEEKDAY, old)
     assert now.seasons is None
-    assert "did not keep its rows by weekday" in caplog.text
+    told = "training rows: the rows were not kept by weekday, so seasons are not compared; the model was made before"
+    assert told in caplog.text and "The next training keeps them." in caplog.text
+
+
+def test_a_saved_profile_without_seasons_is_told_in_words_that_know_no_model(tmp_path, capsys):
+    rng = np.random.default_rng(8)
+    rows_from(rng, 0, 28).to_csv(tmp_path / "old.csv", index=False)
+    rows_from(rng, 28, 7).to_csv(tmp_path / "new.csv", index=False)
+    old, new, saved = (str(tmp_path / name) for name in ("old.csv", "new.csv", "old.json"))
+    timed = ["--set", "data.time=at"]
+    assert detect_drift.main(["--reference", old, "--profile-out", saved, *timed]) == 0
+    capsys.readouterr()
+    assert detect_drift.main(["--reference", saved, "--current", new, *timed, "--set", "drift.season=weekday"]) == 0
+    told = capsys.readouterr().err
+    assert "the profile was taken before drift.season was set. Take it again with the setting." in told
+    assert "model" not in told and "training" not in told
 
 
 def test_seasons_survive_the_file_of_a_profile():

@@ -207,11 +207,15 @@ def _compares_seasons(reference: Profile, settings: DriftSettings) -> bool:
     """Whether seasons are to be compared, and the reference has them."""
     known = bool(reference.seasons and reference.seasons["by"] == settings.season)
     if settings.season and not known:
+        of_model = reference.source in ("training rows", "predictions", "target")  # as cards call theirs
+        made = "model was made" if of_model else "profile was taken"
+        cure = "The next training keeps them" if of_model else "Take it again with the setting"
         logger.warning(
-            "The %s did not keep its rows by %s, so seasons are not compared: the model was made before drift.season "
-            "was set. The next training keeps them.",
+            "%s: the rows were not kept by %s, so seasons are not compared; the %s before drift.season was set. %s.",
             reference.source or "reference",
             settings.season,
+            made,
+            cure,
         )
     return known
 
