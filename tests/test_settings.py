@@ -159,6 +159,11 @@ def test_one_word_is_a_list_of_one_also_when_it_looks_like_a_number():
     assert (settings.data.exclude, settings.registry.pinned, settings.data.missing) == (("euro",), ("3",), ("",))
 
 
+def test_what_two_sections_disagree_about_is_told_without_a_gap():
+    with pytest.raises(UsageError, match=r"^the settings: drift\.season = 'hour' needs data\.time, the column"):
+        load(None, {}, ("drift.season=hour",))
+
+
 def test_a_bad_value_is_told_with_where_it_came_from(tmp_path):
     file = tmp_path / "config.toml"
     file.write_text("[drift]\nalpha = 2\n[data]\nexclude = 3\n")

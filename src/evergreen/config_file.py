@@ -139,8 +139,9 @@ def _explain(problems: Sequence[Any], given: Mapping[str, str], origin: str) -> 
         lines.setdefault(where, []).append(message)
         if not isinstance(value, dict | BaseModel) and "found" not in message:
             found[where] = f" (found {shown_source(json.dumps(value, ensure_ascii=False, default=str))})"
+    places = {where: [_source_of(where, given, origin), *([where] if where else [])] for where in lines}
     return [
-        f"{_source_of(where, given, origin)}: {where}: {', or '.join(messages)}{found.get(where, '')}"
+        f"{': '.join(places[where])}: {', or '.join(messages)}{found.get(where, '')}"
         for where, messages in lines.items()
     ]
 
