@@ -27,7 +27,8 @@ COMPARISON_KEYS = (
     *("metric", "champion", "challenger", "gain", "interval", "p_value", "winner", "forced", "reasons", "rows"),
     *("leaked_rows", "slices", "scores"),
 )
-NUMBER = re.compile(r"[-+]?\d[\d_,. ]*([eE][-+]?\d+)?%?")
+NUMBER = r"[-+]?\d[\d_,. ]*([eE][-+]?\d+)?%?"
+NUMBERS = re.compile(rf"{NUMBER}( to {NUMBER})?")  # or a range of them, as slices are called
 
 
 def to_json(document: Mapping[str, Any], *, indent: int | None = 2) -> str:
@@ -129,12 +130,12 @@ def plain(text: str, limit: int = MAX_TEXT) -> str:
     Line breaks, escape sequences and invisible characters become their visible codes; a text that a
     spreadsheet would run after pasting (`=cmd…`) gets an apostrophe in front.
 
-    >>> plain("a\\nb"), plain("=1+1"), plain("-2.5")
-    ('a\\\\nb', "'=1+1", '-2.5')
+    >>> plain("a\\nb"), plain("=1+1"), plain("-2.5 to 3")
+    ('a\\\\nb', "'=1+1", '-2.5 to 3')
     """
     cut = text if len(text) <= limit else text[: limit - 1] + "…"
     line = cut if cut.isascii() and cut.isprintable() else "".join(map(_visible, cut))
-    risky = line.lstrip()[:1] in ("=", "+", "-", "@") and len(line) > 1 and not NUMBER.fullmatch(line)
+    risky = line.lstrip()[:1] in ("=", "+", "-", "@") and len(line) > 1 and not NUMBERS.fullmatch(line)
     return "'" + line if risky else line
 
 
