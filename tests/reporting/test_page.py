@@ -15,6 +15,7 @@ import report_samples as samples
 from evergreen.reporting import charts
 from evergreen.reporting.documents import showable
 from evergreen.reporting.html import render_html
+from evergreen.reporting.markdown import render_markdown
 
 CSS = (Path(__file__).parents[2] / "src/evergreen/reporting/report.css").read_text()
 PAYLOADS = [
@@ -73,6 +74,27 @@ def poison(value, payloads):
     if isinstance(value, list):
         return [poison(item, payloads) for item in value]
     return next(payloads) if isinstance(value, str) else value
+
+
+@pytest.mark.parametrize(("metric", "words"), [("mae", "MAE"), ("rmse", "RMSE"), ("r2", "R²"), ("roc_auc", "ROC AUC")])
+def test_metrics_keep_the_spelling_of_the_field_wherever_they_stand(metric, words):
+    document = samples.rejected()
+    document["drift"]["performance"] |= {"metric": metric, "scores": {}, "slices": []}
+    document["comparison"] |= {"metric": metric, "scores": {}}
+    document["comparison"]["reasons"] = [f"{metric} of the challenger is 9.9, of the champion 9.8."]
+    text = Page(render_html(document | {"source": "s"})).text
+    assert f"{words} on " in text
+    assert f"{words} of the challenger is 9.9" in text
+    assert metric.capitalize() not in text.replace(words, "")
+    markdown = render_markdown(document)
+    assert f"| {words} |" in markdown and f"{words} on the same" in markdown
+
+
+def test_without_a_model_the_target_is_called_the_target():
+    judged = {"verdict": "no_drift", "columns": [samples.column("churned")]}
+    alone = Page(render_html(samples.bare() | {"target": judged})).text
+    assert "The target" in alone and "model predicts" not in alone
+    assert "What the model predicts, and what came true" in Page(render_html(samples.full())).text
 
 
 @pytest.mark.parametrize("name", samples.SAMPLES)

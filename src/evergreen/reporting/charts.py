@@ -134,7 +134,9 @@ def scores_over_time(performance: Mapping[str, Any]) -> Markup:
         body += _whisker(left + step * (i + 0.5), block, place)
     body += _line(left, base, right, base, "axis") + _text(left, base + 18, figures.moment(blocks[0]["from"]), "tick")
     body += _text(right, base + 18, figures.moment(blocks[-1]["to"]), "tick", "end")
-    label = f"{performance['metric']} over time: " + ", ".join(figures.score(block["value"]) for block in blocks)
+    label = f"{figures.capital(performance['metric'])} over time: " + ", ".join(
+        figures.score(block["value"]) for block in blocks
+    )
     return _svg(width, base + 26, label, body, "wide")
 
 

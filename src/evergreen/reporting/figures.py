@@ -5,6 +5,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+METRIC_WORDS = {
+    **{"roc_auc": "ROC AUC", "pr_auc": "PR AUC", "f1": "F1", "mae": "MAE", "rmse": "RMSE", "r2": "R²"},
+    **{"mape": "MAPE", "brier": "Brier score", "pinball": "pinball loss"},
+}
+
 
 def number(value: float | None, digits: int = 3) -> str:
     """A number to three digits, with thousands separated; a dash when there is none.
@@ -191,9 +196,13 @@ def short(digest: str | None) -> str:
 
 
 def capital(text: str) -> str:
-    """The text with a capital first letter, the rest left alone.
+    """The text with a capital first letter, the rest left alone; a metric at its beginning as people write it.
 
-    >>> capital("pinball loss"), capital("F1")
-    ('Pinball loss', 'F1')
+    >>> capital("pinball loss"), capital("F1"), capital("mae of the challenger")
+    ('Pinball loss', 'F1', 'MAE of the challenger')
     """
+    first = text.partition(" ")[0]
+    written = METRIC_WORDS.get(first, "")
+    if written and not text.startswith(written):
+        text = written + text.removeprefix(first)
     return text[:1].upper() + text[1:]

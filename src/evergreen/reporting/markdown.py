@@ -107,7 +107,7 @@ def _performance(shown: Document) -> Iterable[str]:
     yield "### Performance"
     rows = [
         [
-            escape(name),
+            escape(words.metric(name)),
             figures.score(score.get("baseline")),
             figures.score(score.get("current")),
             figures.interval(score.get("interval")),
@@ -152,8 +152,9 @@ def _comparison(shown: Document) -> Iterable[str]:
     yield f"### Comparison: {words.winner(comparison)}"
     if comparison["gain"] is not None:
         show = words.gain_style(comparison["metric"])
+        name = figures.capital(words.metric(comparison["metric"]))
         yield escape(
-            f"{comparison['metric']} on the same {figures.counted(comparison['rows'], 'row')}: champion "
+            f"{name} on the same {figures.counted(comparison['rows'], 'row')}: champion "
             f"{figures.score(comparison['champion'])}, challenger {figures.score(comparison['challenger'])}, gain "
             f"{show(comparison['gain'])} ({figures.interval(comparison['interval'], show)})."
         )

@@ -5,6 +5,7 @@ from typing import Any
 
 from evergreen.reporting.documents import plain
 from evergreen.reporting.figures import (
+    METRIC_WORDS,
     counted,
     percent,
     score,
@@ -42,12 +43,6 @@ STATISTIC_WORDS = {
     "mean_shift": "mean shift",
     "group": "moved share",
     "missing": "missing rate moved",
-}
-
-
-METRIC_WORDS = {
-    **{"roc_auc": "ROC AUC", "pr_auc": "PR AUC", "f1": "F1", "mae": "MAE", "rmse": "RMSE", "r2": "R²"},
-    **{"mape": "MAPE", "brier": "Brier score", "pinball": "pinball loss"},
 }
 
 
