@@ -207,6 +207,18 @@ def test_missing_extra_and_broken_columns_are_told_and_the_rest_is_judged():
     assert findings == wanted | {("income", "out_of_range", False)}
 
 
+def test_values_of_another_type_are_shown_those_first_that_are_no_numbers(files, capsys):
+    current = customers(1500, 3)
+    words = current["age"].astype(str).mask(current.index % 100 == 7, "oops").mask(current.index == 1400, "NA")
+    reasons = {}
+    for name, frame in {"text": current.assign(age=words), "lists": current.assign(age=[[1]] * 1500)}.items():
+        frame.to_parquet(files / f"{name}.parquet")
+        document = run_json(capsys, "--reference", files / "a.csv", "--current", files / f"{name}.parquet")[1]
+        reasons[name] = next(column["reason"] for column in document["columns"] if column["name"] == "age")
+    assert reasons["text"].endswith("holds values of type string, numbers were expected: 'oops', 'NA'.")
+    assert "numbers were expected: '[1]'" in reasons["lists"]
+
+
 def test_one_odd_column_of_a_frame_hides_none_of_the_others():
     odd = pd.Series([1, "a", 2**70] * 1000, dtype=object)
     report = check_data_drift(customers(3000, 1).assign(odd=odd), customers(1500, 3, 0.5).assign(odd=odd[:1500]))

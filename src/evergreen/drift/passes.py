@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from evergreen.data.arrays import from_numbers
 from evergreen.drift.counting import (
@@ -46,6 +47,9 @@ SAMPLE_ROWS = 2**16  # of a longer reference the bins are made from so many rows
 RANGE_ROWS = 2**22  # rows of a task where bins are known
 TASK_VALUES = 2**20  # short columns are read together, up to so many values
 GOLDEN = 0.6180339887498949
+SAMPLE_VALUES = 1000  # of each piece, to show some values that are not what was expected
+SHOWN_VALUES, SHOWN_LETTERS = 3, 40
+WRITTEN_NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
 PARALLEL_VALUES = 2**22  # less is counted sooner than joblib is imported (0.1 s)
 
 Result = TypeVar("Result")
@@ -165,7 +169,8 @@ def empty_column(work: Pass, name: str) -> ColumnProfile:
     if kind in ("time", "text"):
         return BareProfile(kind, 0, 0)
     if problem := find_problem(stored, kind):
-        return BareProfile(kind, 0, 0, problem)
+        pieces = (chunk for piece in work.table.pieces([name], work.window) for chunk in piece.column(0).chunks)
+        return BareProfile(kind, 0, 0, f"{problem}{such_as(pieces)}")
     if kind == "number":
         return empty_profile(work.bins.get(name) or make_bins(np.empty(0)))
     return CategoryProfile({}, 0, family_of(stored), kind=kind)
@@ -179,6 +184,24 @@ def find_problem(stored: pa.DataType, kind: str) -> str:
     return f"holds values of type {stored}, {'numbers' if kind == 'number' else 'categories'} were expected"
 
 
+def such_as(pieces: Iterable[pa.Array]) -> str:
+    """The first few different values that are no numbers, in words; "" where there are none. Stops reading there."""
+    found: dict[str, None] = {}
+    for piece in pieces:
+        words = piece.drop_null()
+        if family_of(words.type) == "text":
+            words = words.cast(pa.string())
+            words = words.filter(pc.invert(pc.match_substring_regex(words, WRITTEN_NUMBER)))
+        found |= dict.fromkeys(repr(_cut(str(value))) for value in words.slice(0, SAMPLE_VALUES))
+        if len(found) >= SHOWN_VALUES:
+            break
+    return f": {', '.join(list(found)[:SHOWN_VALUES])}" if found else ""
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= SHOWN_LETTERS else f"{text[:SHOWN_LETTERS]}…"
+
+
 def count_column(
     pieces: Iterable[pa.Array],
     kind: str,
@@ -190,7 +213,7 @@ def count_column(
 ) -> ColumnProfile:
     """The profile of one column from its values; without bins, on those made of these very values."""
     if problem := find_problem(stored, kind):
-        return BareProfile(kind, 0, 0, problem)
+        return BareProfile(kind, 0, 0, f"{problem}{such_as(pieces)}")
     if kind in ("time", "text"):
         return BareProfile(kind, *count_missing(pieces))
     if kind != "number":
