@@ -140,6 +140,30 @@ def test_profiles_on_other_bins_are_refused_with_the_command_that_helps(fleet, c
     assert not (fleet / "no.json").exists()
 
 
+def test_a_part_that_is_there_twice_is_refused(fleet, capsys):
+    profile_parts()
+    (fleet / "copy.json").write_bytes((fleet / "part_1.json").read_bytes())
+    twice = {"part_1.json": "part_1.json: named twice", "./part_1.json": "part_1.json: named twice"}
+    twice["copy.json"] = "copy.json: the same profile as part_1.json"
+    for again, words in twice.items():
+        code, said = error_of(capsys, "--reference", "reference.json", "--current", "part_0.json", "part_1.json", again)
+        assert code == 3
+        assert f"{words}, so its rows would count twice. Name each part once." in said
+    code, said = error_of(capsys, "--reference", "reference.json", "--current", "part_*.json", "part_2.json")
+    assert (code, "would count twice. Name each part once." in said) == (3, True)
+
+
+def test_sides_without_a_common_column_are_one_line_whether_tables_or_profiles(fleet, capsys):
+    make_rows(500, 3).add_prefix("new_").to_parquet("other.parquet")
+    assert main(["--reference", "other.parquet", "--profile-out", "other.json", "-q"]) == 0
+    for reference in ("reference.parquet", "reference.json"):
+        for current in ("other.parquet", "other.json"):
+            code, said = error_of(capsys, "--reference", reference, "--current", current)
+            assert code == 3
+            assert len(said.splitlines()) == 1 and "has no column of reference.parquet" in said
+            assert "Found: new_amount, new_count" in said
+
+
 def test_profiles_of_other_columns_are_refused(fleet, capsys):
     pd.read_parquet("part_1.parquet").drop(columns="plan").to_parquet("narrow.parquet")
     pair = ["--reference", "reference.json", "--current", "narrow.parquet", "--profile-out", "narrow.json"]

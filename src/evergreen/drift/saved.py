@@ -47,8 +47,13 @@ def find_saved(source: str, root: Path) -> tuple[DataFile, ...]:
 
 
 def load_profile(files: Sequence[DataFile]) -> Profile:
-    """The profile of all rows of the files together. Raises `DataError` for other JSON, or profiles on other bins."""
-    profiles = [read_profile(file) for file in files]
+    """The profile of all rows of the files together.
+
+    Raises `DataError` for other JSON, profiles on other bins, and a file that is there twice.
+    """
+    contents = [_read(file) for file in files]
+    _check_different(files, contents)
+    profiles = [parse_profile(content, file.name) for file, content in zip(files, contents, strict=True)]
     for file, profile in zip(files[1:], profiles[1:], strict=True):
         check_comparable(profiles[0], profile, file.name, files[0].name)
     names = [file.name for file in files]
@@ -57,28 +62,41 @@ def load_profile(files: Sequence[DataFile]) -> Profile:
     return Profile(**{**whole.__dict__, "source": f"{whole.source or 'profile'} ({source})"})
 
 
-def read_profile(file: DataFile) -> Profile:
-    """The profile in a file."""
+def _read(file: DataFile) -> bytes:
     with file.open() as stream:
-        content = stream.read()
+        return bytes(stream.read())
+
+
+def _check_different(files: Sequence[DataFile], contents: Sequence[bytes]) -> None:
+    """Raise `DataError` when two files are the same, by name or by content: its rows would count twice."""
+    seen: dict[bytes, str] = {}
+    for file, content in zip(files, contents, strict=True):
+        if content in seen:
+            same = "named twice" if seen[content] == file.name else f"the same profile as {seen[content]}"
+            raise DataError(f"{file.name}: {same}, so its rows would count twice. Name each part once.")
+        seen[content] = file.name
+
+
+def parse_profile(content: bytes, name: str) -> Profile:
+    """The profile that a file of this name holds."""
     try:
         document = json.loads(content)
     except ValueError as error:
-        raise DataError(f"{file.name}: damaged or cut short ({error}). Write or copy the file again.") from None
+        raise DataError(f"{name}: damaged or cut short ({error}). Write or copy the file again.") from None
     if not isinstance(document, dict) or document.get("kind") != KIND:
         raise DataError(
-            f"{file.name}: this is JSON, but no profile that --profile-out has written (kind '{KIND}'). "
+            f"{name}: this is JSON, but no profile that --profile-out has written (kind '{KIND}'). "
             "Tables are read as CSV, Parquet or Feather."
         )
     if document["format"] != FORMAT:
         raise DataError(
-            f"{file.name}: a profile of format {document['format']}; this Evergreen reads format {FORMAT}. "
+            f"{name}: a profile of format {document['format']}; this Evergreen reads format {FORMAT}. "
             "Take it again with the same version on all machines."
         )
     try:
         return Profile.from_dict(document)
     except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise DataError(f"{file.name}: not a whole profile ({error!r}). Take it again.") from None
+        raise DataError(f"{name}: not a whole profile ({error!r}). Take it again.") from None
 
 
 def check_comparable(one: Profile, other: Profile, name: str, beside: str) -> None:

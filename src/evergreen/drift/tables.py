@@ -44,6 +44,7 @@ def compare_tables(
     if target and target not in _names_of(reference):
         found = ", ".join(_names_of(reference))
         raise UsageError(f"{_title_of(reference)}: no column '{target}' (--target). Found: {found}.")
+    _check_shared(reference, current)
     before = reference if isinstance(reference, Profile) else profile_as_reference(reference, settings)
     after = current if isinstance(current, Profile) else profile_against(before, current, settings)
     check_current(before, after)
@@ -97,10 +98,14 @@ def profile_as_reference(table: Table, settings: Settings) -> Profile:
 
 def profile_against(reference: Profile, table: Table, settings: Settings) -> Profile:
     """The profile of current rows, on the bins and of the kinds of the reference."""
-    if not reference.columns.keys() & table.types.keys():
-        raise DataError(f"{table.name} has no column of {reference.source}. Found: {', '.join(table.types)}.")
     kinds = {name: column.kind for name, column in reference.columns.items()}
     return profile_current(table, kinds, reference, settings.drift, window=None)
+
+
+def _check_shared(reference: Table | Profile, current: Table | Profile) -> None:
+    if not set(_names_of(reference)) & set(_names_of(current)):
+        found = ", ".join(_names_of(current))
+        raise DataError(f"{_title_of(current)} has no column of {_title_of(reference)}. Found: {found}.")
 
 
 def _part(profile: Profile, names: Iterable[str]) -> Profile:
