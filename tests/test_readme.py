@@ -102,6 +102,20 @@ def masked(text):
     return re.sub(r"[\s\d.,+−–<%]+", " ", text).strip()
 
 
+def columns_shown(text):
+    """The columns shown, with effect and p-value, which no machine and no model changes."""
+    folded = re.sub(r"\n +", "  ", text)
+    return re.findall(r"^column +\w+ +(\w+) +(.*?\(limit [\d.]+\)) +(p [<\d. ]*\d)", folded, re.MULTILINE)
+
+
+def test_what_is_not_here_yet_is_not_explained_elsewhere_as_being_here():
+    absent = README[README.index("## What not to expect") : README.index("## Settings")]
+    named = re.split(" and |, ", absent[absent.index("\n\n") : absent.index(" are not here yet")].strip().lower())
+    assert named == ["traffic splitting", "a prediction log"]
+    explained = README[: README.index("## What not to expect")].lower()
+    assert not [name for name in named if name.removeprefix("a ") in explained]
+
+
 def test_the_output_shown_is_the_output_of_the_demo(tmp_path):
     shown = re.search(r"```\n(DATA DRIFT DETECTED!.*?)```", README, re.DOTALL)[1]
     shutil.copytree(PROJECT / "data", tmp_path / "data")
@@ -110,6 +124,8 @@ def test_the_output_shown_is_the_output_of_the_demo(tmp_path):
     done = subprocess.run(words, cwd=PROJECT, capture_output=True, text=True, check=True)
     for part in shown.split("[...]"):
         assert masked(part) in masked(done.stdout)
+    assert set(columns_shown(shown)) <= set(columns_shown(done.stdout))  # the same rows give these to the last digit
+    assert len(columns_shown(shown)) == 4
     again = subprocess.run(words, cwd=PROJECT, capture_output=True, text=True, check=True)
     assert "No rows or labels have come since the last run." in " ".join(again.stdout.split())
 
