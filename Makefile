@@ -26,7 +26,7 @@ bench: $(VENV)/.ready-dev
 	$(RUN) benchmarks/bench_replay.py
 	$(RUN) benchmarks/bench_peers.py
 
-# What the verdicts promise, measured: a night on two processors. EFFORT=0.02 takes an hour.
+# What the verdicts promise, measured: hours, most of them for the policies. EFFORT=0.02 makes a fiftieth of the runs.
 validate: $(VENV)/.ready-dev
 	$(RUN) validation/run.py --effort $(or $(EFFORT),1) --out reports/validation.md
 

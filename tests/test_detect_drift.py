@@ -60,6 +60,40 @@ def test_two_bare_files_get_a_verdict_and_an_exit_code(files, capsys, current, v
     assert run_json(capsys, *pair)[0] == 0
 
 
+@pytest.mark.parametrize("one", ["csv", "parquet"])
+@pytest.mark.parametrize("other", ["csv", "parquet"])
+def test_flags_written_in_words_are_flags_in_any_file(tmp_path, capsys, one, other):
+    rng = np.random.default_rng(1)
+    for name, share, ending in (("before", 0.3, one), ("same", 0.3, other), ("more", 0.5, other)):
+        table = pd.DataFrame({"flag": np.where(rng.random(2000) < share, "TRUE", "FALSE"), "x": rng.normal(size=2000)})
+        path = tmp_path / f"{name}.{ending}"
+        table.to_csv(path, index=False) if ending == "csv" else table.to_parquet(path)
+    before = ["--reference", tmp_path / f"before.{one}"]
+    for name, verdict in (("same", "no_drift"), ("more", "drift")):
+        _, document = run_json(capsys, *before, "--current", tmp_path / f"{name}.{other}")
+        assert (document["verdict"], document["quality"]) == (verdict, [])
+
+
+@pytest.mark.parametrize(
+    ("broken", "target"),
+    [
+        (lambda rows: rows.drop(columns="income"), ""),
+        (lambda rows: rows.assign(income=np.nan), ""),
+        (lambda rows: rows.assign(income=42.0), ""),
+        (lambda rows: rows.assign(income=rows["income"].where(rows.index % 2 == 0, -999_999)), ""),
+        (lambda rows: rows.assign(churned=np.arange(len(rows)) / 7), "churned"),
+    ],
+    ids=["gone", "empty", "stuck", "sentinel", "target retyped"],
+)
+def test_bad_data_between_two_files_has_an_exit_code_of_its_own(files, capsys, broken, target):
+    broken(pd.read_parquet(files / "same.parquet")).to_parquet(files / "broken.parquet")
+    pair = ["--reference", files / "a.parquet", "--current", files / "broken.parquet", "--target", target]
+    code, document = run_json(capsys, *pair, "--exit-code")
+    assert (code, document["retraining_recommended"]) == (3, False)
+    assert any(finding["blocking"] for finding in document["quality"])
+    assert run_json(capsys, *pair)[0] == 0
+
+
 def test_the_drifted_column_is_named_and_no_other(files, capsys):
     main(["--reference", str(files / "a.csv"), "--current", str(files / "moved.csv")])
     said = capsys.readouterr().out

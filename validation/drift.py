@@ -169,6 +169,29 @@ def relation_significance(simulation: Simulation) -> Measured:
     return share([significant for _, significant in simulation.repeat(relation_run, 0.4)])
 
 
+def related_days(rng: np.random.Generator, first: int, days: int, correlation: float) -> dict[str, np.ndarray]:
+    """Days of 100 rows, each with correlations of its own: Fisher's z differs by 0.35 from day to day."""
+    z = np.arctanh(correlation) + 0.35 * rng.normal(size=days)
+    parts = [related(rng, 100, float(np.tanh(day))) for day in z]
+    minutes = (first + np.arange(days)[:, None]) * 1440 + np.arange(100)
+    time = np.datetime64("2026-01-01", "us") + minutes.ravel() * np.timedelta64(60_000_000, "us")
+    return {"time": time, **{name: np.concatenate([part[name] for part in parts]) for name in parts[0]}}
+
+
+def related_week(rng: np.random.Generator, correlation: float, timed: bool) -> bool:
+    """Whether relations of a week are called drifted after twelve weeks with correlations of 0.5 on average."""
+    tables = related_days(rng, 0, 84, 0.5), related_days(rng, 84, 7, correlation)
+    if not timed:
+        tables[0].pop("time"), tables[1].pop("time")
+    report = compare(*tables, BY_TIME if timed else None)
+    return report.joint is not None and any(pair.p_adjusted <= 0.05 for pair in report.joint.pairs)
+
+
+def related_weeks(simulation: Simulation, correlation: float, timed: bool = True) -> Measured:
+    """How often they are, or are significant."""
+    return share(simulation.repeat(related_week, correlation, timed))
+
+
 def deep_run(rng: np.random.Generator, change: str) -> bool:
     """Whether the classifier tells new rows from old ones.
 
@@ -290,6 +313,15 @@ CHECKS = (
     Check("unchanged relations with an alarm, n = 1,000", partial(relation_alarms, correlation=0.4), 400, at_most=0.02),
     Check("unchanged relations with a significant pair", relation_significance, 400, 0.02, 0.10),
     Check("correlation from 0.4 to 0.2 is found, n = 1,000", partial(relation_alarms, correlation=0.2), 200, 0.95),
+    Check(
+        "clean weeks of days that differ: a significant relation",
+        partial(related_weeks, correlation=0.5),
+        200,
+        None,
+        0.1,
+    ),
+    Check("- of rows taken for independent", partial(related_weeks, correlation=0.5, timed=False), 100),
+    Check("- correlations from 0.5 to -0.2", partial(related_weeks, correlation=-0.2), 100, 0.95),
     Check("deep: clean runs with an alarm, n = 1,000", deep_alarms, 60, at_most=0.05),
     Check("deep: correlations from 0.4 to 0.1 and -0.1", partial(deep_alarms, change="pairs"), 20, 0.95),
     Check("deep: a link of three columns, pairs as before", partial(deep_alarms, change="three"), 40),

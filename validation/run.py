@@ -1,8 +1,8 @@
 """Measure on simulated and real data what the verdicts promise: false alarms, power, delays, costs.
 
-    python validation/run.py                          all chapters, a night on two processors
+    python validation/run.py                          all chapters: hours, most of them for the policies
     python validation/run.py drift promotion          some of them
-    python validation/run.py --effort 0.05            a twentieth of the runs, minutes
+    python validation/run.py --effort 0.05            a twentieth of the runs
     python validation/run.py --out validation.md      write the tables to a file too
 
 Everything is judged by the product's own functions. The same seed gives the same figures with any number of processes.

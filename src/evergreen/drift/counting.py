@@ -20,6 +20,7 @@ from evergreen.drift.summaries import (
 )
 
 BLOCK_ROWS = 2**17  # sorted at a time where the bins are known: 1 MB, which stays in the cache of a core
+FLAGS = {"true": "1", "false": "0"}
 MOST_LABELS = 100_000  # held by name while a column is counted; beyond, rare ones are counted together
 
 Bins = tuple[np.ndarray, np.ndarray]
@@ -103,7 +104,7 @@ def count_missing(pieces: Iterable[pa.Array]) -> tuple[int, int]:
 def count_labels(pieces: Iterable[pa.Array], kind: str, family: str, named: Collection[str] = ()) -> CategoryProfile:
     """The profile of categories. Exact up to 100,000 different labels; beyond, rare ones are counted together.
 
-    Labels in `named`, those of the reference, are counted by name whatever there is beside them.
+    Labels in `named`, those of the reference, are counted by name whatever there is beside them; flags by its words.
     """
     total = CategoryProfile({}, 0, family, kind=kind)
     counts: Counter[str] = Counter()
@@ -112,7 +113,22 @@ def count_labels(pieces: Iterable[pa.Array], kind: str, family: str, named: Coll
         if len(counts) > 2 * MOST_LABELS:
             total = keep_labels(replace(total, counts=counts), MOST_LABELS, named)
             counts = Counter(total.counts)
-    return keep_labels(replace(total, counts=dict(sorted(counts.items()))), MOST_LABELS, named)
+    return keep_labels(replace(total, counts=dict(sorted(_as_named(counts, named).items()))), MOST_LABELS, named)
+
+
+def _as_named(counts: Counter[str], named: Collection[str]) -> Counter[str]:
+    """Counts of flags by the reference's words for them: TRUE in a CSV file is a boolean, and may be a text elsewhere.
+
+    >>> dict(_as_named(Counter({"1": 3, "0": 2}), ["FALSE", "TRUE"]))
+    {'TRUE': 3, 'FALSE': 2}
+    """
+    known = {FLAGS.get(name.lower(), name): name for name in named}
+    if not known or len(known) < len(named) or not known.keys() <= {*FLAGS.values()}:
+        return counts
+    spelled: Counter[str] = Counter()
+    for label, count in counts.items():
+        spelled[known.get(FLAGS.get(label.lower(), label), label)] += count
+    return spelled
 
 
 def _add_labels(counts: Counter[str], piece: pa.Array) -> int:

@@ -57,7 +57,11 @@ def compare_tables(
     outcomes = None
     if target in after.columns:
         outcomes = compare_profiles(_part(before, [target]), _part(after, [target]), settings.drift)
-    quality = (*_incomparable(columns), *_extra(before, _names_of(current)), *find_missing(columns, settings.data))
+    quality = (
+        *_incomparable((*columns, *(outcomes or ()))),
+        *_extra(before, _names_of(current)),
+        *find_missing(columns, settings.data),
+    )
     quality += check_profiles(before, after, features, settings.data)
     related = compare_relations(before.relations, after.relations, settings.drift, features)
     kinds = {column.name: column.kind for column in columns if column.status != "invalid"}
