@@ -85,9 +85,13 @@ def keep_inputs(
     """Raise `UsageError` when a file to be written is one that the run reads, by whatever name: rows, or settings."""
     from evergreen.data.sources import local_files
 
-    inputs = [config_of(arguments), *(file for source in sources for file in local_files(source.strip(), root))]
-    for out in outputs:
-        if out and out.exists() and any(path.exists() and out.samefile(path) for path in inputs):
+    there = [out for out in outputs if out and out.exists()]
+    inputs = [
+        config_of(arguments),
+        *(file for source in sources if there for file in local_files(source.strip(), root)),
+    ]
+    for out in there:
+        if any(path.exists() and out.samefile(path) for path in inputs):
             raise UsageError(f"{out} is an input of this run, and would be lost: name another file.")
 
 

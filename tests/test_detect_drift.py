@@ -309,3 +309,12 @@ def test_two_parquet_files_are_compared_without_the_slow_libraries(files):
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=files, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_looking_for_inputs_to_keep_hides_no_clear_error(files, capsys):
+    """The name is too long for a file; `--html` names one that is there."""
+    (files / "report.html").write_text("of yesterday")
+    pair = ["--reference", "x" * 300 + ".csv", "--current", files / "a.csv"]
+    assert main([*map(str, pair), "--html", str(files / "report.html")]) == 3
+    assert "can't be reached" in capsys.readouterr().err
+    assert (files / "report.html").read_text() == "of yesterday"

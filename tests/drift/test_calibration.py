@@ -312,3 +312,16 @@ def test_where_stretches_lie_far_apart_rows_beyond_them_all_are_drift():
 @given(st.floats(0.001, 0.999))
 def test_the_scale_of_distances_has_a_way_back(distance):
     assert from_scale(float(to_scale(distance, 10_000))) == pytest.approx(distance)
+
+
+def test_the_shift_that_would_have_shown_shows_and_half_of_it_may_not():
+    """With twenty columns whose days differ, and one of them shifted by just that much."""
+    rng = np.random.default_rng(10)
+    found = {1.0: 0, 0.5: 0}
+    for _ in range(16):
+        reference = days_of(rng, 40, 200, 0.25, columns=20)
+        known, day = reference_of(reference, times_of(40, 200)), days_of(rng, 1, 200, 0.25, columns=20)
+        shift = judge(known, day)["x0"].smallest_shift * np.std(reference["x0"])
+        for factor in found:
+            found[factor] += judge(known, {**day, "x0": day["x0"] + factor * shift})["x0"].p_adjusted <= 0.05
+    assert found[1.0] >= 12 > found[0.5]

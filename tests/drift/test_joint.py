@@ -9,9 +9,10 @@ import pytest
 from scipy import stats
 
 from detect_drift import check_data_drift
+from evergreen.data.frames import to_arrow
 from evergreen.drift.in_time import profile_rows, relate_rows
 from evergreen.drift.joint import compare_relations
-from evergreen.drift.profile import Profile, merge, profile_arrays, relate_frame, to_arrow
+from evergreen.drift.profile import Profile, merge, profile_arrays, relate_frame
 from evergreen.drift.relations import measure_relations, split_in_time
 from evergreen.drift.seasons import season_of
 from evergreen.settings import DataSettings, DriftSettings, Settings

@@ -1,6 +1,7 @@
 """Correlations of a batch are held against those that stretches of the reference ordinarily have."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -8,15 +9,19 @@ import pytest
 from scipy import stats
 
 from detect_drift import check_data_drift
+from evergreen.drift.in_time import profile_rows, relate_rows
+from evergreen.drift.joint import compare_relations
 from evergreen.drift.pair_steadiness import (
     SHRINKAGE,
     PairLevel,
     Scores,
     find_pair_levels,
     fisher,
+    merge_pair_levels,
     read_pair_level,
     usual_p_values,
 )
+from evergreen.drift.relations import measure_relations
 from evergreen.settings import DataSettings, DriftSettings, Settings
 
 START = pd.Timestamp("2026-01-05")
@@ -40,12 +45,16 @@ def test_levels_hold_the_mean_and_spread_of_fishers_z_of_the_stretches():
     rng = np.random.default_rng(1)
     values, pieces = rng.normal(size=(2400, 3)), np.repeat(np.arange(24), 100)
     values[::7, 1] = np.nan
-    whole = np.zeros((3, 3))
-    scores = Scores(np.rint(100 * values), 5, np.zeros(2400, int), {0: whole})
+    scores = Scores(np.rint(100 * values), 5, np.zeros(2400, int))
     short, long = find_pair_levels(scores, pieces, [np.arange(24), np.arange(0, 24, 2)], 8)
     assert (short.chunks, short.rows, short.looked_at, long.chunks, long.rows) == (24, 500, 100, 12, 1000)
-    frame = pd.DataFrame(np.rint(100 * values)).groupby(pieces)
-    expected = np.arctanh([part.corr().to_numpy()[[1, 2, 2], [0, 0, 1]] for _, part in frame])
+    frame = pd.DataFrame(np.rint(100 * values))
+    pairs = [1, 2, 2], [0, 0, 1]
+    own, rest = (
+        np.arctanh([frame[pick(place)].corr().to_numpy()[pairs] for place in range(24)])
+        for pick in (lambda place: pieces == place, lambda place: pieces != place)
+    )
+    expected = own - rest
     assert short.means[[1, 2, 2], [0, 0, 1]] == pytest.approx(expected.mean(axis=0))
     assert short.spreads[[1, 2, 2], [0, 0, 1]] == pytest.approx(expected.std(axis=0, ddof=1))
     assert np.isnan(np.diag(short.means)).all()
@@ -53,7 +62,7 @@ def test_levels_hold_the_mean_and_spread_of_fishers_z_of_the_stretches():
 
 def test_too_few_or_too_short_stretches_and_rows_without_a_time_tell_nothing():
     rng = np.random.default_rng(2)
-    scores = Scores(np.rint(100 * rng.normal(size=(700, 2))), 1, np.zeros(700, int), {0: np.zeros((2, 2))})
+    scores = Scores(np.rint(100 * rng.normal(size=(700, 2))), 1, np.zeros(700, int))
     assert find_pair_levels(scores, np.repeat(np.arange(7), 100), [np.arange(7)], 8) == ()
     assert find_pair_levels(scores, np.repeat(np.arange(14), 50) // 2 * 2, [np.arange(14)], 8) == ()
     assert find_pair_levels(scores, np.full(700, -1), [np.arange(8)], 8) == ()
@@ -81,7 +90,7 @@ def test_rows_of_many_stretches_average_out_what_stretches_differ_by():
 
 def test_levels_go_through_a_file():
     rng = np.random.default_rng(3)
-    scores = Scores(np.rint(100 * rng.normal(size=(1600, 3))), 1, np.zeros(1600, int), {0: np.zeros((3, 3))})
+    scores = Scores(np.rint(100 * rng.normal(size=(1600, 3))), 1, np.zeros(1600, int))
     (level,) = find_pair_levels(scores, np.repeat(np.arange(16), 100), [np.arange(16)], 8)
     again = read_pair_level(json.loads(json.dumps(level.to_dict(), allow_nan=False)))
     assert again.means == pytest.approx(level.means, abs=1e-4, nan_ok=True)
@@ -108,6 +117,42 @@ def test_a_relation_that_is_lost_is_found_beside_days_that_differ_little(spread)
     for _ in range(5):
         reference, week = days(rng, 0, 84, spread, r=0.6), days(rng, 90, 7, spread, r=0.2)
         assert check_data_drift(reference, week, BY_TIME).joint.verdict == "drift"
+
+
+def test_a_pair_that_no_stretch_tells_is_judged_by_its_rows():
+    nothing = PairLevel(8, 100.0, 100.0, 2.0, np.full((2, 2), np.nan), np.full((2, 2), np.nan))
+    assert np.isnan(usual_p_values([nothing], 100, np.ones(1), np.full(1, 100.0), (np.array([0]), np.array([1])))).all()
+
+
+def test_stretches_of_two_parts_are_pooled_by_length_in_any_order():
+    rng = np.random.default_rng(6)
+    one, other = (
+        find_pair_levels(Scores(values, 1, np.zeros(rows, int)), np.arange(rows) // 100, [np.arange(rows // 100)], 8)
+        for rows in (1600, 2400)
+        for values in [np.rint(100 * rng.normal(size=(rows, 3)))]
+    )
+    (merged,), (again,) = merge_pair_levels(one, other), merge_pair_levels(other, one)
+    assert (merged.chunks, merged.looked_at, merged.independent) == (40, 100, one[0].independent + other[0].independent)
+    for level in (merged, again):
+        assert level.means[1, 0] == pytest.approx((16 * one[0].means[1, 0] + 24 * other[0].means[1, 0]) / 40)
+    assert merged.spreads == pytest.approx(again.spreads, nan_ok=True)
+    assert merge_pair_levels(one, ()) == merge_pair_levels((), one) == one
+
+
+def test_levels_of_seasons_are_not_for_a_comparison_without_seasons():
+    """A card made with drift.season, and the setting taken back: within weekdays weeks differ less than weekdays do."""
+    rng = np.random.default_rng(7)
+    parts = [days(rng, day, 1, 0.0, r=0.2 + 0.6 * (day % 7 >= 5)) for day in range(84)]
+    week = pd.concat([days(rng, day, 1, 0.0, r=0.2 + 0.6 * (day % 7 >= 5)) for day in (89, 90)], ignore_index=True)
+    reference = pd.concat(parts, ignore_index=True)
+    kinds = dict.fromkeys([f"x{i}" for i in range(4)], "number")
+    settings = DriftSettings(season="weekday")
+    times = reference["at"].to_numpy().astype("datetime64[us]")
+    profile = relate_rows(profile_rows(reference, kinds, times, settings), reference, times, settings)
+    samples = {name: week[name].to_numpy() for name in kinds}
+    now = measure_relations(samples, profile.columns, against=profile.relations)
+    bare = compare_relations(replace(profile.relations, levels=()), now, settings)
+    assert compare_relations(profile.relations, now, settings) == bare
 
 
 def test_fishers_z_stays_finite():

@@ -54,7 +54,7 @@ class Usual:
     """What is usual for a distance: 95 % of ordinary stretches of so many rows lie no further from the rest.
 
     `measure` is "ks", "groups" (Cramér's V, with its bias) or "missing" (a difference of rates); `p_value` is that
-    of the current rows.
+    of the current rows. `place`, `spread` and `freedom` are of the t distribution of distances, on their scale.
     """
 
     measure: str
@@ -62,6 +62,13 @@ class Usual:
     rows: int
     distance: float
     p_value: float
+    place: float = 0.0
+    spread: float = 0.0
+    freedom: float = 1.0
+
+    def beyond(self, tail: float) -> float:
+        """The distance that an ordinary stretch exceeds with this probability."""
+        return from_scale(self.place + t_quantile(tail, round(self.freedom, 1)) * self.spread)
 
 
 @dataclass(frozen=True)
@@ -171,10 +178,11 @@ def _calibrate(
     original, reference, current = columns
     p, q = lay_out(reference, original), lay_out(current, original)
     missing = _usual_missing(p, q, expected["missing"]) if "missing" in expected else None
-    if not (p[:-1].sum() and q[:-1].sum()):
+    rows = int(q[:-1].sum())
+    if not (p[:-1].sum() and rows):
         return Calibrated(None, missing)
     found = [
-        _usual_distance(measure, _distance(measure, p[:-1], q[:-1], original, level), level, spreads[measure])
+        _usual_distance(measure, _distance(measure, p[:-1], q[:-1], original, level), rows, level, spreads[measure])
         for measure in ("ks", "groups")
         if (level := expected.get(measure)) is not None
     ]
@@ -192,16 +200,16 @@ def _distance(measure: str, p: np.ndarray, q: np.ndarray, original: ColumnProfil
     return float(groups_distance(*(np.add.reduceat(one, starts) for one in shares)))
 
 
-def _usual_distance(measure: str, distance: float, level: Level, spreads: Sequence[float]) -> Usual:
-    """How usual a distance is, by the t distribution of its place on the scale."""
+def _usual_distance(measure: str, distance: float, rows: int, level: Level, spreads: Sequence[float]) -> Usual:
+    """How usual a distance of so many rows is, by the t distribution of its place on the scale."""
     borrowed = min(SHRINKAGE, len(spreads) - 1)  # a column alone has no others to borrow from
     own = level.independent - 1
     freedom = own + borrowed
     variance = (own * level.spread**2 + borrowed * median(spreads) ** 2) / freedom
     scale = math.sqrt(variance * (1 + 1 / level.independent))
-    p_value = t_tail((float(to_scale(distance, level.rows)) - level.mean) / scale, freedom) if distance > 0 else 1.0
+    p_value = t_tail((float(to_scale(distance, rows)) - level.mean) / scale, freedom) if distance > 0 else 1.0
     limit = from_scale(level.mean + t_quantile(USUAL, round(freedom, 1)) * scale)
-    return Usual(measure, level.chunks, round(level.rows), limit, p_value)
+    return Usual(measure, level.chunks, round(level.rows), limit, p_value, level.mean, scale, freedom)
 
 
 def _usual_missing(p: np.ndarray, q: np.ndarray, level: Level) -> Usual:

@@ -16,10 +16,11 @@ import numpy as np
 import pyarrow as pa
 
 from evergreen.data.arrays import to_numpy
+from evergreen.data.frames import to_arrow
 from evergreen.drift.counting import to_values
 from evergreen.drift.groups import count_groups
 from evergreen.drift.passes import count_cores
-from evergreen.drift.profile import Profile, profile_frame, profile_table, relate_frame, to_arrow
+from evergreen.drift.profile import Profile, profile_frame, profile_table, relate_frame
 from evergreen.drift.relations import split_in_time, thin_rows
 from evergreen.drift.seasons import NONE, describe_seasons, find_comparable, season_of
 from evergreen.drift.steadiness import find_levels
@@ -117,6 +118,8 @@ def with_past(
     if not cut.lengths and not settings.season:
         return profile
     present = np.unique(seasons[seasons != NONE])
+    if not len(present):
+        return profile
     codes = cut.codes * len(present) + np.searchsorted(present, seasons)
 
     def study(name: str) -> tuple[dict[str, list[list[float]]], np.ndarray]:

@@ -50,7 +50,7 @@ class PairDrift:
 
     Attributes:
         reference, current: correlation of the normal scores in [-1, 1]; `change` is their distance.
-        p_adjusted: of Fisher's z, corrected over all pairs.
+        p_adjusted: of Fisher's z, or of the reference's stretches where that is larger; corrected over all pairs.
         status: "drift" (sure and material), "watch" (one of the two), "no_drift" or "not_enough_evidence".
     """
 
@@ -105,7 +105,8 @@ def compare_relations(
     """Judge every pair of columns (`among` those) that both samples can tell something of; None when there is none.
 
     A pair drifted when z = (atanh r - atanh s)/√(f/(n - 3) + f/(m - 3)) is significant after correction over all
-    pairs *and* the correlation moved by `drift.min_correlation`, in 500 rows of each sample; in fewer it is watched.
+    pairs, the change is more than stretches of the reference have (`pair_steadiness`), *and* the correlation moved by
+    `drift.min_correlation`, in 500 rows of each sample; in fewer it is watched.
     f is 1 as in Fisher's z, or the larger of the factors by which the correlations of the two samples scatter more.
     Where both know their seasons, correlations are those within seasons, on average over those of the current rows.
     """
@@ -154,7 +155,8 @@ def weigh_pairs(reference: Relations, current: Relations, names: Sequence[str]) 
 def _usual(reference: Relations, current: Relations, names: Sequence[str], found: Evidence) -> np.ndarray:
     """How ordinary the changes are beside those of the reference's stretches; NaN where unknown."""
     first, second = np.triu_indices(len(names), 1)
-    if not reference.levels:
+    in_seasons = bool(reference.seasons and current.seasons)
+    if not reference.levels or in_seasons != bool(reference.seasons):  # measured in seasons, and compared without
         return np.full(len(first), np.nan)
     changes, looked_at = fisher(found.current) - fisher(found.reference), _read_pairs(current, names)[1]
     chosen = np.array([reference.names.index(name) for name in names], dtype=int)

@@ -1,9 +1,9 @@
 """How much correlations differ from stretch to stretch of a reference anyway, as `calibration` asks it of columns.
 
 Two columns go together otherwise in March than in August, and the rows of one week share its weather. So the stretches
-of the reference, of several lengths, tell how far Fisher's z of each pair lies from that of the whole reference, d_k;
-where seasons are compared, on average from that of the whole in each season. The d of the current rows is judged by
-those that K stretches of about their length ordinarily have:
+of the reference, of several lengths, tell how far Fisher's z of each pair lies from that of all others, d_k; where
+seasons are compared, on average from that of all others in each season. The d of the current rows is judged by those
+that K stretches of about their length ordinarily have:
 
     p = P(|t| ≥ |d - mean d_k| / (s·√(1 + 1/K)))
 
@@ -31,10 +31,12 @@ MAX_ALIKE = 0.9
 SEASON_ROWS = 20  # in fewer of a season a correlation, and how much it scatters, can't be measured
 UNIT = 10_000  # kept as whole numbers of ten-thousandths
 
+Whole = Mapping[int, Sequence[np.ndarray]]  # by season, what `sum_pairs` gives for all its rows
+
 
 @dataclass(frozen=True, eq=False)
 class PairLevel:
-    """How far Fisher's z of each pair of columns lies from that of the whole, in `chunks` stretches of one length.
+    """How far Fisher's z of each pair of columns lies from that of the rest, in `chunks` stretches of one length.
 
     Attributes:
         rows, looked_at: of a stretch, on average, and how many of them the correlations come from.
@@ -70,14 +72,12 @@ def fisher(correlations: np.ndarray) -> np.ndarray:
 class Scores:
     """The scores of the rows looked at, shape `(n_rows, k)`, each for `weight` rows; NaN for missing.
 
-    `seasons`, shape `(n_rows,)`, is the season of each row (all the same where none are compared), and `whole` Fisher's
-    z of each pair in the whole reference, by season.
+    `seasons`, shape `(n_rows,)`, is the season of each row: negative for none, and the same where none are compared.
     """
 
     values: np.ndarray
     weight: int
     seasons: np.ndarray
-    whole: Mapping[int, np.ndarray]
 
 
 def find_pair_levels(
@@ -91,20 +91,22 @@ def find_pair_levels(
         least: stretches that a level needs.
     """
     found: list[PairLevel] = []
+    known = np.unique(scores.seasons[scores.seasons >= 0]).tolist()
+    whole = {season: sum_pairs(scores.values[scores.seasons == season]) for season in known}
     for firsts in lengths:
-        level = _find_level(scores, np.searchsorted(firsts, pieces, "right") - 1, least)
+        level = _find_level(scores, whole, np.searchsorted(firsts, pieces, "right") - 1, least)
         if level is not None and (not found or level.rows > LONGER * found[-1].rows):
             found.append(level)
     return tuple(found)
 
 
-def _find_level(scores: Scores, stretch: np.ndarray, least: int) -> PairLevel | None:
+def _find_level(scores: Scores, whole: Whole, stretch: np.ndarray, least: int) -> PairLevel | None:
     order = np.argsort(stretch, kind="stable")
     borders = np.searchsorted(stretch[order], np.arange(stretch.max(initial=-1) + 2))
     parts = [order[start:stop] for start, stop in pairwise(borders) if stop - start >= LEAST_ROWS]
     if len(parts) < max(2, least):
         return None
-    values = np.stack([_distance(scores, rows) for rows in parts])
+    values = np.stack([_distance(scores, whole, rows) for rows in parts])
     there = np.isfinite(values)
     counts = there.sum(axis=0)
     means = np.where(there, values, 0.0).sum(axis=0) / np.maximum(counts, 1)
@@ -119,15 +121,17 @@ def _find_level(scores: Scores, stretch: np.ndarray, least: int) -> PairLevel | 
     return PairLevel(len(parts), scores.weight * looked_at, looked_at, _independent(centred[:, told]), means, spreads)
 
 
-def _distance(scores: Scores, rows: np.ndarray) -> np.ndarray:
-    """How far Fisher's z of each pair in some rows lies from that of the whole, on average over their seasons."""
+def _distance(scores: Scores, whole: Whole, rows: np.ndarray) -> np.ndarray:
+    """How far Fisher's z of each pair in some rows lies from that of all others, on average over their seasons."""
     size = scores.values.shape[1]
     total, weights = np.zeros((2, size, size))
     for season in np.unique(scores.seasons[rows]).tolist():
         inside = rows[scores.seasons[rows] == season]
-        if season in scores.whole and len(inside) >= SEASON_ROWS:
-            distance = fisher(correlate(*sum_pairs(scores.values[inside]))) - scores.whole[season]
-            told = np.isfinite(distance)
+        if season in whole and len(inside) >= SEASON_ROWS:
+            own = sum_pairs(scores.values[inside])
+            rest = [matrix - mine for matrix, mine in zip(whole[season], own, strict=True)]
+            distance = fisher(correlate(*own)) - fisher(correlate(*rest))
+            told = np.isfinite(distance) & (rest[0] >= SEASON_ROWS)
             total[told] += len(inside) * distance[told]
             weights[told] += len(inside)
     return np.where(weights > 0, total / np.maximum(weights, 1), np.nan)
@@ -142,6 +146,38 @@ def _independent(centred: np.ndarray) -> float:
     return max(2.0, len(centred) * (1 - usual) / (1 + usual))
 
 
+def merge_pair_levels(one: Sequence[PairLevel], other: Sequence[PairLevel]) -> tuple[PairLevel, ...]:
+    """The stretches of both parts of a reference: levels of about one length are pooled, the others kept."""
+    merged: list[PairLevel] = []
+    for level in sorted((*one, *other), key=lambda level: level.rows):
+        if merged and level.rows <= LONGER * merged[-1].rows:
+            merged[-1] = _pool(merged[-1], level)
+        else:
+            merged.append(level)
+    return tuple(merged)
+
+
+def _pool(one: PairLevel, other: PairLevel) -> PairLevel:
+    """The level of the stretches of both; a pair that only one of them can tell is told by that."""
+    chunks = one.chunks + other.chunks
+    share = other.chunks / chunks
+    means = one.means + share * (other.means - one.means)
+    squares = sum(
+        (each.chunks - 1) * each.spreads**2 + each.chunks * (each.means - means) ** 2 for each in (one, other)
+    )
+    spreads = np.sqrt(squares / (chunks - 1))
+    both = np.isfinite(spreads)
+    either = np.isfinite(one.spreads)
+    return PairLevel(
+        chunks,
+        one.rows + share * (other.rows - one.rows),
+        one.looked_at + share * (other.looked_at - one.looked_at),
+        one.independent + other.independent,
+        np.where(both, means, np.where(either, one.means, other.means)),
+        np.where(both, spreads, np.where(either, one.spreads, other.spreads)),
+    )
+
+
 def usual_p_values(
     levels: Sequence[PairLevel], rows: float, changes: np.ndarray, looked_at: np.ndarray, places: tuple[Any, Any]
 ) -> np.ndarray:
@@ -154,15 +190,17 @@ def usual_p_values(
     level = min(levels, key=lambda one: abs(np.log(one.rows / max(rows, 1))))
     means, spreads = level.means[places], level.spreads[places]
     told = np.isfinite(spreads)
+    found = np.full(len(spreads), np.nan)
+    if not told.any():
+        return found
     borrowed, own = min(SHRINKAGE, int(told.sum()) - 1), level.independent - 1
-    median = float(np.median(spreads[told])) if told.any() else 0.0
+    median = float(np.median(spreads[told]))
     variances = (own * spreads**2 + borrowed * median**2) / (own + borrowed)
     now = _with_rows(variances, level, rows, 1 / np.maximum(looked_at - 3, 1), own + borrowed)
     scale = np.sqrt(now + variances / level.independent)
     with np.errstate(divide="ignore", invalid="ignore"):
         distance = np.abs(changes - means) / scale
     told &= np.isfinite(distance)
-    found = np.full(len(spreads), np.nan)
     found[told] = [2 * t_tail(t, own + borrowed) for t in distance[told].tolist()]
     return found
 

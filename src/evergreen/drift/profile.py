@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from evergreen.data.sources import Table, Window
 
-__all__ = ["BareProfile", "CategoryProfile", "NumberProfile", "Profile", "merge", "profile_table", "to_arrow"]
+__all__ = ["BareProfile", "CategoryProfile", "NumberProfile", "Profile", "merge", "profile_table"]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from evergreen.drift.pair_steadiness import NEARLY_ONE, PairLevel, Scores, find_pair_levels, fisher, read_pair_level
+from evergreen.drift.pair_steadiness import (
+    NEARLY_ONE,
+    PairLevel,
+    Scores,
+    find_pair_levels,
+    merge_pair_levels,
+    read_pair_level,
+)
 from evergreen.drift.pair_sums import correlate, sum_pairs
 from evergreen.drift.passes import spread_rows
 from evergreen.drift.summaries import BINS, LARGEST, NumberProfile
@@ -159,9 +166,8 @@ def split_in_time(
     split = replace(relations, seasons={str(season): part for season, part in parts.items()})
     if stretches is None:
         return split
-    whole = {season: fisher(part.correlations()) for season, part in (parts or {0: relations}).items()}
     alike = np.zeros(len(scores), np.int64) if seasons is None else seasons
-    return replace(split, levels=find_pair_levels(Scores(scores, weight, alike, whole), *stretches))
+    return replace(split, levels=find_pair_levels(Scores(scores, weight, alike), *stretches))
 
 
 def _is_varied(column: NumberProfile) -> bool:
@@ -230,7 +236,7 @@ def merge_relations(one: Relations | None, other: Relations | None) -> Relations
         raise ValueError("relations by different scores can't be merged; take both against the same reference")
     sums: dict[str, Any] = {name: getattr(one, name) + getattr(other, name) for name in SUMS}
     seasons = _merge_seasons(one.seasons, other.seasons)
-    return replace(one, **sums, seasons=seasons, levels=one.levels or other.levels)
+    return replace(one, **sums, seasons=seasons, levels=merge_pair_levels(one.levels, other.levels))
 
 
 def _merge_seasons(one: Mapping[str, Relations], other: Mapping[str, Relations]) -> dict[str, Relations]:

@@ -51,7 +51,8 @@ def check_profiles(
         before, after = reference.columns.get(name), current.columns.get(name)
         if before is None or after is None or not before.present:
             continue
-        if not after.present:
+        infinite = isinstance(after, NumberProfile) and after.non_finite
+        if not after.present and not infinite:
             column = Column(name, before.kind, before.absent / (before.present + before.absent))
             findings += check_all_missing(column, after.absent) if after.absent else []
         elif isinstance(before, NumberProfile) and isinstance(after, NumberProfile):
@@ -64,7 +65,6 @@ def check_profiles(
 def _check_numbers(
     name: str, reference: NumberProfile, current: NumberProfile, settings: DataSettings
 ) -> list[Finding]:
-    assert current.low is not None and current.high is not None, "only columns with values are checked"
     most = int(reference.counts.max())  # no value has more rows, nor stays longer, than the fullest bin has rows
     if reference.low == reference.high:
         return []  # a constant column taught no range
@@ -72,7 +72,7 @@ def _check_numbers(
     low, high = plain_edge(reference.edges[first - 1]), plain_edge(reference.edges[last])
     column = Column(name, "number", 0.0, low, high, distinct=2, top_share=most / reference.present, longest_run=most)
     findings = []
-    if current.low == current.high and not current.non_finite:
+    if current.low is not None and current.low == current.high and not current.non_finite:
         findings += check_constant(column, f"{current.low:g}", current.present)
     before, now = (_range_facts(part, first, last, column.limits) for part in (reference, current))
     column = replace(column, out_of_range_share=(before.below + before.above) / reference.present)
@@ -82,7 +82,6 @@ def _check_numbers(
 
 def _range_facts(profile: NumberProfile, first: int, last: int, limits: tuple[float, float]) -> RangeFacts:
     """Where values lie against a known range, the bins from `first` to `last`: by the mean of each bin outside."""
-    assert profile.low is not None and profile.high is not None, "only columns with values are checked"
     means = profile.origin + profile.sums / np.maximum(profile.counts, 1)
     low, high = (profile.counts[:first], means[:first]), (profile.counts[last + 1 :], means[last + 1 :])
     below, above = int(low[0][low[1] < limits[0]].sum()), int(high[0][high[1] > limits[1]].sum())
@@ -94,8 +93,8 @@ def _range_facts(profile: NumberProfile, first: int, last: int, limits: tuple[fl
         above=above + profile.non_finite,
         near_below=int(low[0].sum()) - below,
         near_above=int(high[0].sum()) - above,
-        lowest=profile.low,
-        highest=profile.high,
+        lowest=np.inf if profile.low is None else profile.low,
+        highest=-np.inf if profile.high is None else profile.high,
     )
 
 

@@ -176,9 +176,10 @@ def _alarms(setting: Setting, case: Case, drift: DriftSettings) -> bool:
         if pair is None:
             return None
         before, now = pair
-        return compare_profiles(before if setting.steady else replace(before, steadiness=None), now, drift)
+        return compare_profiles(before if setting.steady else _without_stretches(before), now, drift)
 
     before, now = case.features
+    before = before if setting.steady else _without_stretches(before)
     report = conclude(
         before,
         now,
@@ -189,6 +190,12 @@ def _alarms(setting: Setting, case: Case, drift: DriftSettings) -> bool:
         joint=compare_relations(before.relations, now.relations, drift),
     )
     return bool(find_bare(report)) if setting.bare else report.verdict == "drift"
+
+
+def _without_stretches(reference: Profile) -> Profile:
+    """As if nothing were known of how much the reference differs from one stretch to the next."""
+    related = reference.relations
+    return replace(reference, steadiness=None, relations=related and replace(related, levels=()))
 
 
 def _rhythm(past: Past) -> tuple[str, float]:

@@ -78,7 +78,12 @@ def find_data_files(source: str, root: Path) -> tuple[DataFile, ...]:
 def find_local_files(source: str, root: Path) -> tuple[Path, ...]:
     """The files of a source that are on this machine; none where nothing is there."""
     system, path = _locate(source, root)
-    return tuple(Path(info.path) for info in _matching(system, path)) if isinstance(system, fs.LocalFileSystem) else ()
+    if not isinstance(system, fs.LocalFileSystem):
+        return ()
+    try:
+        return tuple(Path(info.path) for info in _matching(system, path))
+    except OSError:
+        return ()  # who wants to read them will say why that can't be done
 
 
 def _locate(source: str, root: Path) -> tuple["FileSystem", str]:
