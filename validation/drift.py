@@ -321,7 +321,7 @@ CHECKS = (
         0.1,
     ),
     Check("- of rows taken for independent", partial(related_weeks, correlation=0.5, timed=False), 100),
-    Check("- correlations from 0.5 to -0.2", partial(related_weeks, correlation=-0.2), 100, 0.95),
+    Check("- correlations from 0.5 to -0.2", partial(related_weeks, correlation=-0.2), 100, 0.9),
     Check("deep: clean runs with an alarm, n = 1,000", deep_alarms, 60, at_most=0.05),
     Check("deep: correlations from 0.4 to 0.1 and -0.1", partial(deep_alarms, change="pairs"), 20, 0.95),
     Check("deep: a link of three columns, pairs as before", partial(deep_alarms, change="three"), 40),
