@@ -5,6 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OneHotEncoder
 
 from evergreen.errors import DataError
 from evergreen.scoring.predictions import Predictions, predict
@@ -103,3 +106,23 @@ def test_a_class_the_caller_does_not_know_is_refused():
 def test_no_rows_are_refused():
     with pytest.raises(DataError, match="no rows to predict"):
         predict(model_that([]), ROWS[:0], "regression")
+
+
+@pytest.mark.parametrize("output", ["default", "pandas", "sparse"])
+def test_a_pipeline_prepares_rows_once_and_answers_as_it_does_itself(output):
+    calls = []
+
+    class Counting(OneHotEncoder):
+        def transform(self, X):
+            calls.append(len(X))
+            return super().transform(X)
+
+    rng = np.random.default_rng(1)
+    rows = pd.DataFrame({"a": rng.choice(list("xyz"), 60), "b": rng.choice(list("uv"), 60)})
+    model = Pipeline([("codes", Counting(sparse_output=output == "sparse")), ("model", LogisticRegression())])
+    model.set_output(transform="pandas" if output == "pandas" else "default").fit(rows, rng.choice(["no", "yes"], 60))
+    calls.clear()
+    found = predict(model, rows, "classification")
+    assert calls == [60]
+    assert found.values.tolist() == model.predict(rows).tolist()
+    assert np.array_equal(found.probabilities, model.predict_proba(rows))

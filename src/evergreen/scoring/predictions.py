@@ -55,6 +55,8 @@ def predict(
     rows = len(features)
     if rows == 0:
         raise DataError("There are no rows to predict: expected at least one.")
+    if probabilities and task == "classification":
+        model, features = _prepare(model, features)
     answers = _flat(_ask(model.predict, features), rows)
     if task == "regression":
         return Predictions(_finite(answers))
@@ -65,13 +67,26 @@ def predict(
     return Predictions(values, _probabilities(model, features, known) if probabilities else None, known)
 
 
+def _prepare(model: Any, features: Any) -> tuple[Any, Any]:
+    """The end of a pipeline of scikit-learn and the rows as they come to it: prepared once, asked twice."""
+    from sklearn.pipeline import Pipeline
+
+    if type(model) is not Pipeline or len(model) < 2 or not hasattr(model, "predict_proba"):
+        return model, features
+    return model[-1], _run(model[:-1].transform, features)
+
+
 def _ask(method: Any, features: Any) -> np.ndarray:
+    return np.asarray(_run(method, features))
+
+
+def _run(method: Any, features: Any) -> Any:
     try:
-        return np.asarray(method(features))
+        return method(features)
     except Exception as error:
         # Any library may fail in any way here; the rows are what it failed on, so it is reported as such.
         raise DataError(
-            f"The model failed on {len(features):,} rows in {method.__name__}: {type(error).__name__}: {error}"
+            f"The model failed on {features.shape[0]:,} rows in {method.__name__}: {type(error).__name__}: {error}"
         ) from error
 
 
@@ -110,9 +125,9 @@ def _probabilities(model: Any, features: Any, known: tuple[str, ...]) -> np.ndar
         return None
     own = tuple(label_text(getattr(model, "classes_", known)))
     answers = _finite(_ask(model.predict_proba, features))
-    if answers.shape != (len(features), len(own)):
+    if answers.shape != (features.shape[0], len(own)):
         raise DataError(
-            f"The model gave probabilities of shape {answers.shape}; expected ({len(features)}, {len(own)})."
+            f"The model gave probabilities of shape {answers.shape}; expected ({features.shape[0]}, {len(own)})."
         )
     if answers.min() < -ROUNDING or np.abs(answers.sum(axis=1) - 1).max() > ROUNDING:
         raise DataError("The model's probabilities must be at least 0 and sum to 1 in every row; they don't.")
