@@ -56,37 +56,37 @@ def predict(
     if rows == 0:
         raise DataError("There are no rows to predict: expected at least one.")
     if probabilities and task == "classification":
-        model, features = _prepare(model, features)
-    answers = _flat(_ask(model.predict, features), rows)
+        model, features = _prepare(model, features, rows)
+    answers = _flat(_ask(model.predict, features, rows), rows)
     if task == "regression":
         return Predictions(_finite(answers))
     known = tuple(classes) or tuple(label_text(getattr(model, "classes_", [])))
     values = label_text(answers)
     known = known or tuple(sorted({text for text in values if text is not None}))
     _check_classes(values, known)
-    return Predictions(values, _probabilities(model, features, known) if probabilities else None, known)
+    return Predictions(values, _probabilities(model, features, rows, known) if probabilities else None, known)
 
 
-def _prepare(model: Any, features: Any) -> tuple[Any, Any]:
+def _prepare(model: Any, features: Any, rows: int) -> tuple[Any, Any]:
     """The end of a pipeline of scikit-learn and the rows as they come to it: prepared once, asked twice."""
     from sklearn.pipeline import Pipeline
 
     if type(model) is not Pipeline or len(model) < 2 or not hasattr(model, "predict_proba"):
         return model, features
-    return model[-1], _run(model[:-1].transform, features)
+    return model[-1], _run(model[:-1].transform, features, rows)
 
 
-def _ask(method: Any, features: Any) -> np.ndarray:
-    return np.asarray(_run(method, features))
+def _ask(method: Any, features: Any, rows: int) -> np.ndarray:
+    return np.asarray(_run(method, features, rows))
 
 
-def _run(method: Any, features: Any) -> Any:
+def _run(method: Any, features: Any, rows: int) -> Any:
     try:
         return method(features)
     except Exception as error:
         # Any library may fail in any way here; the rows are what it failed on, so it is reported as such.
         raise DataError(
-            f"The model failed on {features.shape[0]:,} rows in {method.__name__}: {type(error).__name__}: {error}"
+            f"The model failed on {rows:,} rows in {method.__name__}: {type(error).__name__}: {error}"
         ) from error
 
 
@@ -120,15 +120,13 @@ def _check_classes(values: np.ndarray, known: tuple[str, ...]) -> None:
         )
 
 
-def _probabilities(model: Any, features: Any, known: tuple[str, ...]) -> np.ndarray | None:
+def _probabilities(model: Any, features: Any, rows: int, known: tuple[str, ...]) -> np.ndarray | None:
     if not hasattr(model, "predict_proba"):
         return None
     own = tuple(label_text(getattr(model, "classes_", known)))
-    answers = _finite(_ask(model.predict_proba, features))
-    if answers.shape != (features.shape[0], len(own)):
-        raise DataError(
-            f"The model gave probabilities of shape {answers.shape}; expected ({features.shape[0]}, {len(own)})."
-        )
+    answers = _finite(_ask(model.predict_proba, features, rows))
+    if answers.shape != (rows, len(own)):
+        raise DataError(f"The model gave probabilities of shape {answers.shape}; expected ({rows}, {len(own)}).")
     if answers.min() < -ROUNDING or np.abs(answers.sum(axis=1) - 1).max() > ROUNDING:
         raise DataError("The model's probabilities must be at least 0 and sum to 1 in every row; they don't.")
     return _in_order(answers, own, known)
