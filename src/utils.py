@@ -86,10 +86,9 @@ def keep_inputs(
     from evergreen.data.sources import local_files
 
     there = [out for out in outputs if out and out.exists()]
-    inputs = [
-        config_of(arguments),
-        *(file for source in sources if there for file in local_files(source.strip(), root)),
-    ]
+    if not there:
+        return
+    inputs = [config_of(arguments), *(file for source in sources for file in local_files(source.strip(), root))]
     for out in there:
         if any(path.exists() and out.samefile(path) for path in inputs):
             raise UsageError(f"{out} is an input of this run, and would be lost: name another file.")

@@ -12,7 +12,6 @@ from detect_drift import check_data_drift
 from evergreen.drift.in_time import profile_rows, relate_rows
 from evergreen.drift.joint import compare_relations
 from evergreen.drift.pair_steadiness import (
-    SHRINKAGE,
     PairLevel,
     Scores,
     find_pair_levels,
@@ -22,6 +21,7 @@ from evergreen.drift.pair_steadiness import (
     usual_p_values,
 )
 from evergreen.drift.relations import measure_relations
+from evergreen.drift.steadiness import SHRINKAGE
 from evergreen.settings import DataSettings, DriftSettings, Settings
 
 START = pd.Timestamp("2026-01-05")

@@ -30,6 +30,7 @@ import numpy as np
 from evergreen.drift.groups import lay_out
 from evergreen.drift.profile import Profile
 from evergreen.drift.steadiness import (
+    SHRINKAGE,
     Level,
     angle,
     from_scale,
@@ -42,7 +43,6 @@ from evergreen.drift.steadiness import (
 from evergreen.drift.summaries import ColumnProfile
 from evergreen.drift.tails import t_tail
 
-SHRINKAGE = 4  # stretches' worth of weight for the median spread over the columns
 MIN_SPREAD = 0.05  # on the scale of distances; columns that never move have none
 KS_NOISE = 0.832  # geometric mean of Kolmogorov's distribution
 FAR = 2  # times the longest stretches: so much longer rows may be held against stretches of any length

@@ -21,13 +21,12 @@ from typing import Any
 import numpy as np
 
 from evergreen.drift.pair_sums import correlate, sum_pairs
+from evergreen.drift.steadiness import SHRINKAGE, count_independent, pool_by_length
+from evergreen.drift.stretches import MIN_ROWS
 from evergreen.drift.tails import t_tail
 
 NEARLY_ONE = 1 - 1e-6
-LEAST_ROWS = 50  # looked at in a stretch: in fewer, noise is all there is to see
 LONGER = 1.9  # a length is worth keeping when it is so much longer than the one before
-SHRINKAGE = 4  # stretches' worth of weight for the median spread over the pairs
-MAX_ALIKE = 0.9
 SEASON_ROWS = 20  # in fewer of a season a correlation, and how much it scatters, can't be measured
 UNIT = 10_000  # kept as whole numbers of ten-thousandths
 
@@ -103,7 +102,7 @@ def find_pair_levels(
 def _find_level(scores: Scores, whole: Whole, stretch: np.ndarray, least: int) -> PairLevel | None:
     order = np.argsort(stretch, kind="stable")
     borders = np.searchsorted(stretch[order], np.arange(stretch.max(initial=-1) + 2))
-    parts = [order[start:stop] for start, stop in pairwise(borders) if stop - start >= LEAST_ROWS]
+    parts = [order[start:stop] for start, stop in pairwise(borders) if stop - start >= MIN_ROWS]
     if len(parts) < max(2, least):
         return None
     values = np.stack([_distance(scores, whole, rows) for rows in parts])
@@ -141,20 +140,12 @@ def _independent(centred: np.ndarray) -> float:
     """How many stretches tell as much as these, of which neighbours may be alike; the median over all pairs."""
     squares = (centred**2).sum(axis=0)
     alike = (centred[1:] * centred[:-1]).sum(axis=0)[squares > 0] / squares[squares > 0]
-    usual = float(np.median(alike)) if len(alike) else 0.0
-    usual = min(max(usual, 0.0), MAX_ALIKE)
-    return max(2.0, len(centred) * (1 - usual) / (1 + usual))
+    return count_independent(len(centred), float(np.median(alike)) if len(alike) else 0.0)
 
 
 def merge_pair_levels(one: Sequence[PairLevel], other: Sequence[PairLevel]) -> tuple[PairLevel, ...]:
     """The stretches of both parts of a reference: levels of about one length are pooled, the others kept."""
-    merged: list[PairLevel] = []
-    for level in sorted((*one, *other), key=lambda level: level.rows):
-        if merged and level.rows <= LONGER * merged[-1].rows:
-            merged[-1] = _pool(merged[-1], level)
-        else:
-            merged.append(level)
-    return tuple(merged)
+    return tuple(pool_by_length((*one, *other), LONGER, _pool))
 
 
 def _pool(one: PairLevel, other: PairLevel) -> PairLevel:

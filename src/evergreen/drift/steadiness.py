@@ -5,8 +5,9 @@ reference is measured, at several lengths. `calibration` judges by them.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -22,8 +23,10 @@ RESOLUTION = (
     0.5  # of a row: a distance of 0 or 1 counts as so much more or less, because neither has a place on the scale
 )
 MAX_CORRELATION = 0.9
+SHRINKAGE = 4  # stretches' worth of weight for the median spread over the columns, or pairs
 LONGER = 1.2  # a length is worth keeping when it is so much longer than the one before
 
+L = TypeVar("L", bound=Any)  # a level: of columns, or of pairs
 Known = Mapping[str, Mapping[str, Sequence[Sequence[float]]]]  # by column and measure its levels, as JSON keeps them
 
 
@@ -92,13 +95,18 @@ def _merge_measures(
 
 
 def _merge_levels(one: Sequence[Sequence[float]], other: Sequence[Sequence[float]]) -> list[list[float]]:
-    merged: list[Level] = []
-    for level in sorted((read_level(numbers) for numbers in (*one, *other)), key=lambda level: level.rows):
-        if merged and level.rows <= LONGER * merged[-1].rows:
-            merged[-1] = _pool(merged[-1], level)
+    return _to_lists(pool_by_length([read_level(numbers) for numbers in (*one, *other)], LONGER, _pool))
+
+
+def pool_by_length(levels: Iterable[L], longer: float, pool: Callable[[L, L], L]) -> list[L]:
+    """Levels of either part of a reference, those of about one length pooled, the shortest first."""
+    merged: list[L] = []
+    for level in sorted(levels, key=lambda level: level.rows):
+        if merged and level.rows <= longer * merged[-1].rows:
+            merged[-1] = pool(merged[-1], level)
         else:
             merged.append(level)
-    return _to_lists(merged)
+    return merged
 
 
 def _pool(one: Level, other: Level) -> Level:
@@ -131,8 +139,13 @@ def _independent(values: np.ndarray) -> float:
     centred = values - values.mean()
     square = float(centred @ centred)
     alike = float(centred[1:] @ centred[:-1]) / square if square > 0 else 0.0
+    return count_independent(len(values), alike)
+
+
+def count_independent(stretches: int, alike: float) -> float:
+    """As how many stretches they count whose neighbours have this correlation; never less than 2."""
     alike = min(max(alike, 0.0), MAX_CORRELATION)
-    return max(2.0, len(values) * (1 - alike) / (1 + alike))
+    return max(2.0, stretches * (1 - alike) / (1 + alike))
 
 
 def _distances(counts: np.ndarray, column: ColumnProfile) -> dict[str, tuple[np.ndarray, np.ndarray]]:

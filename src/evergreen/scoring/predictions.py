@@ -69,9 +69,11 @@ def predict(
 
 def _prepare(model: Any, features: Any, rows: int) -> tuple[Any, Any]:
     """The end of a pipeline of scikit-learn and the rows as they come to it: prepared once, asked twice."""
+    if not hasattr(model, "predict_proba"):
+        return model, features
     from sklearn.pipeline import Pipeline
 
-    if type(model) is not Pipeline or len(model) < 2 or not hasattr(model, "predict_proba"):
+    if type(model) is not Pipeline or len(model) < 2:
         return model, features
     return model[-1], _run(model[:-1].transform, features, rows)
 
