@@ -9,7 +9,7 @@ import pytest
 SRC = Path(__file__).parent.parent / "src"
 FLOORS = [
     {"errors"},
-    {"files", "by_name", "masking", "verdicts"},
+    {"files", "by_name", "masking", "verdicts", "wording"},
     {"settings"},
     {"config_file"},
     {"data"},

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri
 
-from evergreen.replay.past import Past, counted
+from evergreen.replay.past import Past
 from evergreen.replay.policies import Policy
 from evergreen.replay.replaying import Outcome, Replayed
 from evergreen.scoring.intervals import spread
+from evergreen.wording import counted
 
 FIRST_PART = 0.5
 FEWEST_PLAYED = 10  # blocks: half of fewer, to choose by, are a handful of figures

@@ -17,10 +17,11 @@ from evergreen.drift.profile import Profile
 from evergreen.drift.verdict import conclude
 from evergreen.registry.describing import kinds_of
 from evergreen.replay.library import Library, Memory, recall
-from evergreen.replay.past import FEWEST_BLOCKS, Past, counted, read_past
+from evergreen.replay.past import FEWEST_BLOCKS, Past, read_past
 from evergreen.replay.quiet import Stretch, batch_of, contract_of, find_stretches, held_rows, window_of
 from evergreen.replay.smallest_shifts import SmallestShift, find_smallest_shifts
 from evergreen.settings import DriftSettings, Settings
+from evergreen.wording import counted
 
 logger = logging.getLogger(__name__)
 MONTH = np.timedelta64(30, "D")

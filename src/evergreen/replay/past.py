@@ -17,6 +17,7 @@ from evergreen.data.windows import to_key
 from evergreen.errors import DataError, UsageError
 from evergreen.masking import shown_source
 from evergreen.settings import DataSettings, Settings, parse_duration
+from evergreen.wording import counted
 
 BLOCKS = 100  # fewer are coarse steps, more take longer and judge each by fewer rows
 FEWEST_BLOCKS = 4
@@ -179,15 +180,6 @@ def show_labels(keys: np.ndarray, edges: np.ndarray, delay: str | timedelta) -> 
         raise UsageError("A label delay in time needs data.time; give --label-delay as a number of blocks.")
     moments = [*keys[edges[:-1]], keys[-1] + np.timedelta64(1, "us")]
     return np.array([int(np.searchsorted(keys, moment - np.timedelta64(length), "left")) for moment in moments])
-
-
-def counted(count: int, noun: str) -> str:
-    """A count with its noun in the right number.
-
-    >>> counted(1, "block"), counted(1200, "row")
-    ('1 block', '1,200 rows')
-    """
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _length(text: str, option: str) -> timedelta:
