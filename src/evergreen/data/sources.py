@@ -373,6 +373,6 @@ def _in_memory(data: object) -> bool:
 
 def _from_memory(data: "pd.DataFrame | pa.Table", name: str) -> Chunks:
     if not isinstance(data, pa.Table):
-        data = to_table(data, name)
+        return from_tables([to_table(data, name)])
     check_names(name, data.column_names)
     return from_tables([data])
