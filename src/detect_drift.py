@@ -39,19 +39,12 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-    from evergreen.data.batches import Batch
-    from evergreen.data.quality import Finding
-    from evergreen.data.schema import Contract
-    from evergreen.data.sources import Table, Window
-    from evergreen.data.windows import Maturity, Timeline
-    from evergreen.drift.joint import JointDrift
+    from evergreen.data.sources import Table
     from evergreen.drift.performance_check import PerformanceCheck
     from evergreen.drift.profile import Profile
     from evergreen.drift.verdict import DriftReport
     from evergreen.monitoring.accounts import Account
-    from evergreen.registry.cards import Card
     from evergreen.registry.store import Store
-    from evergreen.scoring.predictions import Predictions
     from evergreen.settings import Settings
 
 logger = logging.getLogger("evergreen.detect_drift")
@@ -154,6 +147,7 @@ def detect(settings: "Settings", store: "Store", table: "Table") -> Detection:
     from evergreen.drift.verdict import conclude
     from evergreen.monitoring.accounts import open_account
     from evergreen.monitoring.estimating import estimate_waiting, find_judged
+    from evergreen.monitoring.judging import check_form, check_rows, judge_answers, judge_outcomes, judge_together
     from evergreen.registry.describing import kinds_of, last_key_of, open_model
     from evergreen.scoring.predictions import predict
 
@@ -196,115 +190,11 @@ def detect(settings: "Settings", store: "Store", table: "Table") -> Detection:
     return Detection(report, len(batch), int(batch.labelled.sum()), state, lacking, account)
 
 
-def check_form(settings: "Settings", table: "Table", contract: "Contract", card: "Card") -> "tuple[Finding, ...]":
-    """Findings in names, types and times; `DataError` where one blocks, with what is wrong in the other columns."""
-    from evergreen.data.quality import check_table, check_target, check_times, raise_findings
-    from evergreen.data.values import check_values
-
-    check_target(table, settings.data, contract)
-    findings = (*check_table(table, contract, settings.data), *check_times(table))
-    if any(finding.blocking for finding in findings):
-        raise_findings(findings + check_values(table, contract, settings.data, rows_since(card, table)), table.name)
-    return findings
-
-
-def check_rows(
-    settings: "Settings", table: "Table", timeline: "Timeline", window: "Window", batch: "Batch", contract: "Contract"
-) -> "tuple[Finding, ...]":
-    """What is wrong with new rows themselves: with their values, or that they have been there before."""
-    from evergreen.data.repeats import check_repeats
-    from evergreen.data.values import check_values
-
-    found = check_values(table, contract, settings.data, window)
-    return (*found, *check_repeats(table, timeline, window, batch.frame, contract))
-
-
-def rows_since(card: "Card", table: "Table") -> "Window | None":
-    """The rows from the live model's last one on; None, which is all of them, where there are none."""
-    from evergreen.data.sources import Window
-    from evergreen.registry.describing import last_key_of
-
-    window = Window(last_key_of(card, table), None)
-    return window if any(len(piece) for piece in table.arrays(next(iter(table.types)), window)) else None
-
-
 def key_of(key: Any) -> str | int | None:
     """A row's time or number as plain JSON."""
     from evergreen.data.windows import key_to_json, to_key
 
     return key_to_json(to_key(key))
-
-
-def judge_together(
-    settings: "Settings", card: "Card", table: "Table", batch: "Batch", reference: "Profile", current: "Profile"
-) -> "JointDrift | None":
-    """The drift that no column shows alone: in correlations and, with `drift.deep`, in any way at all."""
-    from evergreen.drift.joint import compare_relations, join_deep
-    from evergreen.monitoring.learned import look_deeper
-
-    relations = compare_relations(reference.relations, current.relations, settings.drift)
-    deep = look_deeper(settings, card, table, batch.frame) if settings.drift.deep else None
-    return join_deep(relations, deep, settings.drift)
-
-
-def judge_answers(
-    settings: "Settings", card: "Card", batch: "Batch", answers: "Predictions", current: "Profile"
-) -> dict[str, Any]:
-    """The drift of what the model says, and the season by which it and the columns were compared."""
-    from evergreen.drift.columns import compare_profiles
-    from evergreen.drift.in_time import season_note
-    from evergreen.drift.outcomes import profile_answers
-    from evergreen.drift.profile import Profile
-
-    said = Profile.from_dict(card.prediction_profile or {})
-    says = profile_answers(answers, batch.keys, settings.drift, against=said)
-    return {
-        "predictions": compare_profiles(said, says, settings.drift),
-        "season": season_note(current, predictions=says),
-    }
-
-
-def judge_outcomes(
-    settings: "Settings", card: "Card", batch: "Batch", answers: "Predictions", maturity: "Maturity"
-) -> dict[str, Any]:
-    """The target's drift and the model's performance, on the rows whose labels are complete."""
-    from evergreen.drift.columns import compare_profiles
-    from evergreen.drift.outcomes import profile_target
-    from evergreen.drift.performance import judge_performance
-    from evergreen.drift.profile import Profile
-    from evergreen.drift.worst_slices import name_worst_slices
-    from evergreen.registry.describing import contract_of
-    from evergreen.scoring.metrics import Score
-
-    mature = batch.mature(maturity)
-    judged, waiting = mature & batch.labelled, mature & ~batch.labelled
-    happened = Profile.from_dict(card.target_profile or {})
-    labels = batch.labels[judged]
-    performance = judge_performance(
-        labels,
-        answers.take(judged),
-        baseline={name: Score.from_dict(score) for name, score in card.baseline.items()},
-        settings=settings.performance,
-        task=card.task,
-        positive=card.positive or None,
-        times=batch.keys[judged],
-        maturity=maturity,
-        unlabelled=answers.take(waiting) if waiting.any() else None,
-        root=settings.root,
-        seed=settings.training.seed,
-    )
-    performance = name_worst_slices(
-        performance,
-        batch.frame.loc[judged, list(contract_of(card).features)],
-        labels,
-        answers.take(judged),
-        settings,
-        task=card.task,
-        positive=card.positive or None,
-    )
-    happens = profile_target(labels, batch.keys[judged], settings.drift, against=happened)
-    target = compare_profiles(happened, happens, settings.drift) if len(labels) else None
-    return {"target": target, "performance": performance}
 
 
 def check_model_performance_drift(
